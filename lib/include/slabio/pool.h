@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the slabio authors
+ */
+
+#ifndef SIO_POOL_H
+#define SIO_POOL_H
+
+/**
+ * @file
+ * The slab pool: fixed-size blocks, taken and given by many threads of many processes.
+ *
+ * A block is named by its handle, a number from 0 to the block count less one. Each thread works on a shard of
+ * its own without a locked instruction; magazines of handles move between shards and the depot. Any process
+ * may be killed at any instruction of any call: nobody else waits for it and no block is used twice.
+ *
+ * Thread rules, unless a call says otherwise: any thread of any attached process may call at any time. A thread
+ * gets its shard at its first take or give and returns it when it ends. No call here may be used in a signal
+ * handler that interrupted another call on the same pool.
+ *
+ * Ownership: taken blocks are the caller's until given back. A failed take leaves nothing with the caller; a
+ * give cannot fail for blocks that are the caller's.
+ */
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <slabio/common.h>
+#include <slabio/segment.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** Largest number of blocks of a pool. */
+#define SIO_POOL_BLOCKS_MAX (1u << 30)
+/** Largest number of shards of a pool: threads beyond it work from the depot, more slowly. */
+#define SIO_POOL_SHARDS_MAX 1024
+
+/** Members promise to exchange blocks only by means the pool sees; holder words are kept. */
+#define SIO_POOL_EXACT 0x1u
+
+struct sio_pool;
+
+/** How to create a pool. Set sz to sizeof(struct sio_pool_opts) and zero the rest. */
+struct sio_pool_opts {
+	size_t sz;
+	const char *name;	  /**< also the name of its metadata segment */
+	uint32_t n_blocks;	  /**< number of blocks, at least 1 */
+	uint32_t block_size;	  /**< bytes of a block, at least 1; informative for lent payload */
+	uint32_t magazine_size;	  /**< handles per magazine, 2 to 1022; 0: chosen from n_blocks and shards */
+	uint32_t max_shards;	  /**< 1 to SIO_POOL_SHARDS_MAX; 0: 160 */
+	uint32_t flags;		  /**< SIO_POOL_... */
+	bool lent_payload;	  /**< payload comes by sio_pool_add_memory(); else a segment NAME.data is made */
+	enum sio_backing backing; /**< of the payload segment */
+	int numa_node;		  /**< preferred node + 1; 0: none */
+};
+
+/**
+ * Creates a pool. With a payload of its own it is complete and published; with lent payload it is empty and
+ * unpublished: add memory, then call sio_pool_publish().
+ *
+ * @return 0; -EINVAL an option is out of range (logged: which, found, allowed); -EEXIST a pool of that name is
+ *         in use by a living process; -ENOMEM; -ENOSPC; another negative errno of sio_segment_create()
+ */
+SIO_API int sio_pool_create(const struct sio_pool_opts *opts, struct sio_pool **pool);
+
+/**
+ * Adds blocks at addr, addr + pitch, addr + 2 pitch, ... and puts them, free, into depot magazines.
+ *
+ * The memory stays the caller's and must stay mapped until the pool is destroyed. In other processes
+ * pointer calls work only if they map it at the same address. Creator only, one thread, before or after
+ * publishing.
+ *
+ * @param addr  first block
+ * @param pitch bytes from one block to the next
+ * @param n     number of blocks
+ * @return 0; -EINVAL pitch below the block size or n is 0; -ENOSPC more than n_blocks in sum (none is added)
+ */
+SIO_API int sio_pool_add_memory(struct sio_pool *pool, void *addr, size_t pitch, uint32_t n);
+
+/** Makes a pool with lent payload visible under its name. @return as sio_segment_publish() */
+SIO_API int sio_pool_publish(struct sio_pool *pool);
+
+/** How to attach. Set sz to sizeof(struct sio_pool_attach_opts) and zero the rest. */
+struct sio_pool_attach_opts {
+	size_t sz;
+	bool observe;	  /**< no member, metadata only: audit and information calls only */
+	bool no_payload;  /**< do not map the payload segment */
+};
+
+/**
+ * Attaches to a pool by name as a member.
+ *
+ * @return 0; -ENOENT; -EPROTO no pool, or of another layout version; -EUSERS; another negative errno of
+ *         sio_segment_attach()
+ */
+SIO_API int sio_pool_attach(
+	const char *name, const struct sio_pool_attach_opts *opts, struct sio_pool **pool);
+
+/**
+ * Leaves the pool. Free blocks in the shards of this process's threads go back to the depot; no other thread
+ * may be in a call on this pool any more. Blocks still in this process's hands stay out (sio_pool_audit()
+ * shows them).
+ */
+SIO_API void sio_pool_detach(struct sio_pool *pool);
+
+/** Detaches and removes the pool's names. Others that are attached can go on. */
+SIO_API void sio_pool_destroy(struct sio_pool *pool);
+
+/**
+ * Takes n blocks: all or none.
+ *
+ * Blocks are found wherever they are free: in the caller's shard, in the depot, in other threads' shards.
+ *
+ * @param[out] handles the blocks, the most recently given first where they come from the own shard
+ * @return 0; -ENOBUFS fewer than n are free; -EINVAL n is larger than the pool
+ */
+SIO_API int sio_pool_take(struct sio_pool *pool, uint32_t *handles, unsigned int n);
+
+/** As sio_pool_take() of one block. */
+SIO_API int sio_pool_take_one(struct sio_pool *pool, uint32_t *handle);
+
+/**
+ * Gives n blocks back. They must have been taken; the caller must not touch them afterwards.
+ *
+ * @return 0; -EINVAL a handle is out of range: none was given back
+ */
+SIO_API int sio_pool_give(struct sio_pool *pool, const uint32_t *handles, unsigned int n);
+
+/** As sio_pool_take(), with addresses in this process. */
+SIO_API int sio_pool_take_ptr(struct sio_pool *pool, void **blocks, unsigned int n);
+
+/**
+ * As sio_pool_give(), with addresses in this process.
+ *
+ * @return 0; -EINVAL an address is not the start of a block of this pool: none was given back
+ */
+SIO_API int sio_pool_give_ptr(struct sio_pool *pool, void *const *blocks, unsigned int n);
+
+/** Address of a block in this process; NULL if out of range or its memory is not mapped here. */
+SIO_API void *sio_pool_addr(const struct sio_pool *pool, uint32_t handle);
+
+/** Handle of the block that starts at addr. @return 0; -EINVAL no block of this pool starts there */
+SIO_API int sio_pool_handle(const struct sio_pool *pool, const void *addr, uint32_t *handle);
+
+/**
+ * Gives the calling thread's shard of this pool back now: its free blocks go to the depot. Happens by itself
+ * when the thread ends.
+ */
+SIO_API void sio_pool_thread_end(struct sio_pool *pool);
+
+/** Free blocks: exact while nobody takes or gives. Any thread, observers too. */
+SIO_API uint32_t sio_pool_free_count(const struct sio_pool *pool);
+
+struct sio_pool_info {
+	char name[SIO_NAME_LEN];
+	char payload[SIO_NAME_LEN]; /**< name of the payload segment; "" if lent */
+	uint32_t flags;
+	uint32_t n_blocks;	/**< as created */
+	uint32_t populated;	/**< blocks with memory */
+	uint32_t block_size;
+	uint32_t magazine_size;
+	uint32_t n_magazines;
+	uint32_t max_shards;
+	uint32_t shards_used;	/**< now */
+	uint32_t members;	/**< slots not free */
+	uint32_t free_blocks;	/**< see sio_pool_free_count() */
+};
+
+/** Facts about a pool. Any thread, observers too. */
+SIO_API void sio_pool_info(const struct sio_pool *pool, struct sio_pool_info *info);
+
+/** The pool's metadata segment: for members and their states. */
+SIO_API struct sio_segment *sio_pool_segment(const struct sio_pool *pool);
+/** The pool's own payload segment; NULL if lent or not mapped. */
+SIO_API struct sio_segment *sio_pool_payload(const struct sio_pool *pool);
+
+/* ---- audit ---- */
+
+/** Where an audit met a block. */
+enum sio_place {
+	SIO_PLACE_DEPOT = 0, /**< in a magazine that nobody names */
+	SIO_PLACE_SHARD,     /**< in a magazine of a shard or of a thread without one */
+	SIO_PLACE_RING,	     /**< between two positions of a ring */
+	SIO_PLACE_PORT,	     /**< in a port */
+	SIO_PLACE_HELD,	     /**< named by its holder as in its hands */
+	SIO_PLACES
+};
+
+struct sio_audit_report {
+	uint32_t populated;		/**< blocks that must be somewhere */
+	uint32_t met[SIO_PLACES];	/**< blocks met, by place of the first meeting */
+	uint32_t outstanding;		/**< met nowhere: in the hands of members that keep no holder words */
+	uint32_t twice;			/**< met more than once: a fault of the pool or a wrong give */
+	uint32_t strange;		/**< handles outside the pool: memory was overwritten */
+	uint32_t holder_wrong;		/**< exact pools: free blocks whose holder word names somebody impossible */
+	uint32_t unsettled;		/**< magazines that changed while they were looked at, or in an operation */
+	uint32_t dead_members;		/**< members that died and are not settled */
+	uint32_t dead_blocks;		/**< blocks met in shards of dead members */
+};
+
+struct sio_audit;
+
+/**
+ * Starts an audit: walks every magazine and meets the blocks in it. Works beside running and crashed members.
+ *
+ * @return 0; -ENOMEM
+ */
+SIO_API int sio_audit_begin(struct sio_pool *pool, struct sio_audit **audit);
+/** Meets one more block, found by the caller in a ring or port. A handle outside the pool counts as strange. */
+SIO_API void sio_audit_meet(struct sio_audit *audit, uint32_t handle, enum sio_place place);
+/** Ends the audit, frees it, and reports. */
+SIO_API void sio_audit_end(struct sio_audit *audit, struct sio_audit_report *report);
+/** True if nothing is wrong and nothing was unsettled; blocks may be in use. */
+SIO_API bool sio_audit_clean(const struct sio_audit_report *report);
+/** Writes the report for people, several lines. */
+SIO_API void sio_audit_print(const struct sio_audit_report *report, FILE *out);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* SIO_POOL_H */
