@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the slabio authors
+ */
+
+#ifndef SIO_POOL_LAYOUT_H
+#define SIO_POOL_LAYOUT_H
+
+/**
+ * @file
+ * Everything of a pool that lies in shared memory. Read this first, then doc/design/ownership.md for who may
+ * write which word when, and what a death leaves.
+ *
+ *     data of the metadata segment                          one element
+ *     +----------------------------------+
+ *     | struct sio_pool_hdr              |  geometry, constant once published; two hints
+ *     +----------------------------------+
+ *     | shards   [max_shards]            |  128 bytes: who has it, is its owner inside, counters
+ *     +----------------------------------+
+ *     | hints    [2][hint_words]         |  one bit per magazine: has blocks / is empty, in the depot
+ *     +----------------------------------+
+ *     | magazines[n_magazines]           |  header line: word, count; then magazine_size handles
+ *     +----------------------------------+
+ *     | holders  [n_blocks]              |  64 bits: who has the block
+ *     +----------------------------------+
+ *     | chunks   [n_blocks]              |  where blocks lie in their creator's address space
+ *     +----------------------------------+
+ *
+ * Truth lies in three kinds of words only: the magazine words (whose are these handles), the holder words (whose
+ * is this block, in exact pools with several members) and the segment's member slots (who lives). Everything
+ * else is either written by the one thread that these words name, or a hint.
+ *
+ * Why there are always enough magazines. Out of the depot at any time are, per shard or thread without one: two
+ * (loaded, previous), SIO_STEAL_ROUND claimed by it as a thief, and SIO_ORPHANS that it forgot because a thief
+ * had claimed them and then put back. With n_magazines = ceil(n / M) + shards * SIO_MAGAZINES_OUT, at least
+ * ceil(n / M) magazines are in the depot. Were they all full, they would hold all n blocks; but who gives a
+ * block back has one in its hands. So a magazine with room is in the depot, whatever the partial fillings are.
+ */
+
+#include <stdatomic.h>
+#include <slabio/pool.h>
+
+#define SIO_POOL_LAYOUT_VERSION 1u
+
+/** Magazines a thief claims per round, with one barrier for all. */
+#define SIO_STEAL_ROUND 4u
+/** Magazines a shard remembers as taken from it by a thief, to look whether they were put back. */
+#define SIO_ORPHANS 4u
+/** Magazines that one shard, or one thread without, can keep out of the depot. */
+#define SIO_MAGAZINES_OUT (2u + SIO_STEAL_ROUND + SIO_ORPHANS)
+
+#define SIO_MAGAZINE_MIN 2u
+#define SIO_MAGAZINE_MAX 1022u
+#define SIO_MAG_NONE	 UINT32_MAX
+
+/* ---- the magazine word: whose is this magazine ----
+ *
+ *   63          44 43      34 33                12 11       2 1   0
+ *  +--------------+----------+--------------------+----------+-----+
+ *  |  tag (20)    | count(10)| member name (22)   | shard(10)|state|
+ *  +--------------+----------+--------------------+----------+-----+
+ *
+ * DEPOT  nobody's; member is who gave it last, count is how many handles it has
+ * SHARD  of the shard; its owner thread alone touches its count and handles
+ * HAND   of one operation of a member: a thief, a thread without a shard, or recovery
+ *
+ * The tag advances with every change but one: a thief that gives up puts back exactly the word it found. Thus who
+ * remembers a whole word knows whether that magazine was anybody else's in between.
+ */
+#define SIO_MAG_STATE_MASK   0x3ull
+#define SIO_MAG_DEPOT	     0ull
+#define SIO_MAG_SHARD	     1ull
+#define SIO_MAG_HAND	     2ull
+#define SIO_MAG_SHARD_SHIFT  2
+#define SIO_MAG_SHARD_MASK   0x3ffull
+#define SIO_MAG_MEMBER_SHIFT 12
+#define SIO_MAG_MEMBER_MASK  0x3fffffull
+#define SIO_MAG_COUNT_SHIFT  34
+#define SIO_MAG_COUNT_MASK   0x3ffull
+#define SIO_MAG_TAG_SHIFT    44
+/** State, shard and member: what must be equal for a magazine to be "mine". */
+#define SIO_MAG_OWNER_MASK ((1ull << SIO_MAG_COUNT_SHIFT) - 1)
+
+struct sio_magazine {
+	_Alignas(SIO_CACHE_LINE) _Atomic uint64_t word;
+	/** Handles in it; written by whom the word names, read by others as a hint. */
+	_Atomic uint32_t count;
+	uint32_t reserved[13];
+	/** The youngest last. */
+	_Atomic uint32_t handles[];
+};
+
+_Static_assert(sizeof(struct sio_magazine) == SIO_CACHE_LINE, "one header line");
+
+/* ---- the holder word: who has this block ----
+ *
+ * Kept in exact pools only, and rewritten only when a block passes from one member to another, always by
+ * compare-and-swap from the giver's name. In a pool with one member it never changes after populate.
+ *
+ *   63 62 61                                                    0
+ *  +-----+-------------------------------------------------------+
+ *  |kind | MEMBER: member name (22)                              |
+ *  |     | RING:   ring number (14), position (48)               |
+ *  |     | QUARANTINE: name of the dead                          |
+ *  +-----+-------------------------------------------------------+
+ */
+#define SIO_HOLDER_KIND_SHIFT 62
+#define SIO_HOLDER_MEMBER     (0ull << SIO_HOLDER_KIND_SHIFT)
+#define SIO_HOLDER_RING	      (1ull << SIO_HOLDER_KIND_SHIFT)
+#define SIO_HOLDER_QUARANTINE (2ull << SIO_HOLDER_KIND_SHIFT)
+#define SIO_HOLDER_RING_SHIFT 48
+#define SIO_HOLDER_POS_MASK   ((1ull << SIO_HOLDER_RING_SHIFT) - 1)
+
+/* ---- the shard ---- */
+
+struct sio_shard {
+	/** Odd while the owner is inside an operation. Written by the owner alone, without a lock prefix. */
+	_Alignas(SIO_CACHE_LINE) _Atomic uint32_t epoch;
+	uint32_t reserved0[15];
+	/** 0 free, else the member name + 1; changed by compare-and-swap by the thread that takes or returns it. */
+	_Alignas(SIO_CACHE_LINE) _Atomic uint64_t owner;
+	/* counters, written by the owner alone */
+	_Atomic uint64_t exchanges;
+	_Atomic uint64_t steals;
+	_Atomic uint64_t steals_lost;
+	_Atomic uint64_t failures;
+	uint64_t reserved1[3];
+};
+
+_Static_assert(sizeof(struct sio_shard) == 2 * SIO_CACHE_LINE, "two lines: hot and cold");
+
+/** Blocks at addr + i * pitch, i below n, have the handles first + i. */
+struct sio_chunk {
+	uint64_t addr;	 /**< in the creator's address space; own payload: offset in the payload segment */
+	uint64_t pitch;	 /**< bytes */
+	uint32_t first;
+	uint32_t n;
+};
+
+_Static_assert(sizeof(struct sio_chunk) == 24, "three words");
+
+struct sio_pool_hdr {
+	uint64_t uid; /**< random, names this pool among all that ever had its name */
+	char name[SIO_NAME_LEN];
+	char payload[SIO_NAME_LEN];
+	uint32_t n_blocks;
+	uint32_t block_size;
+	uint32_t magazine_size;
+	uint32_t magazine_stride; /**< bytes */
+	uint32_t n_magazines;
+	uint32_t max_shards;
+	uint32_t hint_words; /**< 64-bit words of one hint map */
+	uint32_t flags;
+	uint64_t shards_off; /**< these count from the start of this header */
+	uint64_t hints_off;
+	uint64_t magazines_off;
+	uint64_t holders_off;
+	uint64_t chunks_off;
+	uint64_t total_size;
+
+	/** Creator only; stored with release after the chunk, and after its blocks are in magazines. */
+	_Alignas(SIO_CACHE_LINE) _Atomic uint32_t n_chunks;
+	_Atomic uint32_t populated;
+
+	/** Hint: the magazine given to the depot with blocks most recently. */
+	_Alignas(SIO_CACHE_LINE) _Atomic uint32_t last_given;
+	/** Bounds of walks: no shard or magazine at or above these was ever used. They only grow. */
+	_Alignas(SIO_CACHE_LINE) _Atomic uint32_t shards_top;
+	_Atomic uint32_t magazines_top;
+};
+
+_Static_assert(offsetof(struct sio_pool_hdr, n_chunks) % SIO_CACHE_LINE == 0, "own line");
+_Static_assert(SIO_POOL_SHARDS_MAX <= SIO_MAG_SHARD_MASK + 1, "a shard number fits the word");
+_Static_assert(SIO_MAGAZINE_MAX <= SIO_MAG_COUNT_MASK, "a count fits the word");
+_Static_assert(SIO_MEMBER_BITS == 22, "a member name fits the word");
+_Static_assert(SIO_MAG_COUNT_SHIFT + 10 == SIO_MAG_TAG_SHIFT, "fields meet");
+
+static inline uint64_t
+sio_mag_state(uint64_t word)
+{
+	return word & SIO_MAG_STATE_MASK;
+}
+
+static inline uint32_t
+sio_mag_shard(uint64_t word)
+{
+	return (uint32_t)(word >> SIO_MAG_SHARD_SHIFT & SIO_MAG_SHARD_MASK);
+}
+
+static inline sio_member_t
+sio_mag_member(uint64_t word)
+{
+	return (sio_member_t)(word >> SIO_MAG_MEMBER_SHIFT & SIO_MAG_MEMBER_MASK);
+}
+
+static inline uint32_t
+sio_mag_count(uint64_t word)
+{
+	return (uint32_t)(word >> SIO_MAG_COUNT_SHIFT & SIO_MAG_COUNT_MASK);
+}
+
+/** State, shard and member as they stand in a magazine word. */
+static inline uint64_t
+sio_mag_owner(uint64_t state, uint32_t shard, sio_member_t member)
+{
+	return state | (uint64_t)shard << SIO_MAG_SHARD_SHIFT |
+	       (uint64_t)member << SIO_MAG_MEMBER_SHIFT;
+}
+
+/** The word that follows old: another owner, the tag advanced. */
+static inline uint64_t
+sio_mag_next(uint64_t old, uint64_t owner, uint32_t count)
+{
+	return ((old >> SIO_MAG_TAG_SHIFT) + 1) << SIO_MAG_TAG_SHIFT |
+	       (uint64_t)count << SIO_MAG_COUNT_SHIFT | owner;
+}
+
+#endif /* SIO_POOL_LAYOUT_H */
