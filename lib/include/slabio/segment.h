@@ -9,14 +9,16 @@
  * @file
  * Segments: shared memory regions with a checked layout stamp, and members with life tokens.
  *
- * A segment starts with one page of its own (the stamp and, where asked for, the member table); what the user
+ * A segment starts with SIO_SEGMENT_HEADER_SIZE bytes of its own (the stamp and the member table); what the user
  * of the segment keeps in it starts at sio_segment_data(). A segment becomes visible to others only when it is
  * complete: its creator fills it and then publishes it (sio_segment_publish()). A creator killed before that
  * leaves nothing that the next creator of that name has to delete.
  *
  * Life tokens are POSIX record locks, one byte per member slot, on a descriptor that the library opens once
  * per process and segment and does not close before detach. The kernel drops them when the process ends, for
- * whatever reason; they are not inherited by fork() and work across pid namespaces.
+ * whatever reason; they are not inherited by fork() and work across pid namespaces. It also drops them when the
+ * process closes any other descriptor of the segment's file: a member must not open and close that file by other
+ * means.
  */
 
 #include <stdbool.h>
@@ -49,6 +51,9 @@ enum sio_backing {
 #define SIO_KIND_POOL SIO_KIND('P', 'O', 'O', 'L')
 #define SIO_KIND_RING SIO_KIND('R', 'I', 'N', 'G')
 
+/** Bytes at the start of every segment that are the library's: stamp and member table. */
+#define SIO_SEGMENT_HEADER_SIZE 8192u
+
 /** Member slots of a segment, numbered from 0. */
 #define SIO_MEMBERS_MAX 64
 
@@ -66,7 +71,7 @@ struct sio_segment_opts {
 	int numa_node;		  /**< preferred node + 1; 0: none */
 	uint32_t mode;		  /**< file permission bits; 0: 0600 */
 	void *lent_addr;	  /**< SIO_BACKING_LENT: the memory, aligned to 4096 */
-	uint64_t lent_size;	  /**< SIO_BACKING_LENT: its size, stamp page included */
+	uint64_t lent_size;	  /**< SIO_BACKING_LENT: its size, SIO_SEGMENT_HEADER_SIZE included */
 };
 
 /**
@@ -109,7 +114,12 @@ struct sio_segment_attach_opts {
 SIO_API int sio_segment_attach(
 	const char *name, const struct sio_segment_attach_opts *opts, struct sio_segment **seg);
 
-/** As sio_segment_attach(), on a descriptor received from another process. The descriptor stays the caller's. */
+/**
+ * As sio_segment_attach(), on a descriptor received from another process.
+ *
+ * The descriptor stays the caller's, but unless it only observes the caller must not close it before it has
+ * detached: the kernel would drop the life token with it.
+ */
 SIO_API int sio_segment_attach_fd(
 	int fd, const struct sio_segment_attach_opts *opts, struct sio_segment **seg);
 
