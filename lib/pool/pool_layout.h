@@ -29,9 +29,9 @@
  * is this block, in exact pools with several members) and the segment's member slots (who lives). Everything
  * else is either written by the one thread that these words name, or a hint.
  *
- * Why there are always enough magazines. Out of the depot at any time are, per shard or thread without one: two
- * (loaded, previous), SIO_STEAL_ROUND claimed by it as a thief, and SIO_ORPHANS that it forgot because a thief
- * had claimed them and then put back. With n_magazines = ceil(n / M) + shards * SIO_MAGAZINES_OUT, at least
+ * Why there are always enough magazines. Out of the depot at any time are, per shard or thread without one: three
+ * (loaded, previous, and one in exchange), SIO_STEAL_ROUND claimed by it as a thief, and SIO_ORPHANS that it
+ * dropped because a thief had claimed them, and that the thief then put back. With n_magazines = ceil(n / M) + shards * SIO_MAGAZINES_OUT, at least
  * ceil(n / M) magazines are in the depot. Were they all full, they would hold all n blocks; but who gives a
  * block back has one in its hands. So a magazine with room is in the depot, whatever the partial fillings are.
  */
@@ -46,7 +46,7 @@
 /** Magazines a shard remembers as taken from it by a thief, to look whether they were put back. */
 #define SIO_ORPHANS 4u
 /** Magazines that one shard, or one thread without, can keep out of the depot. */
-#define SIO_MAGAZINES_OUT (2u + SIO_STEAL_ROUND + SIO_ORPHANS)
+#define SIO_MAGAZINES_OUT (3u + SIO_STEAL_ROUND + SIO_ORPHANS)
 
 #define SIO_MAGAZINE_MIN 2u
 #define SIO_MAGAZINE_MAX 1022u
@@ -61,7 +61,8 @@
  *
  * DEPOT  nobody's; member is who gave it last, count is how many handles it has
  * SHARD  of the shard; its owner thread alone touches its count and handles
- * HAND   of one operation of a member: a thief, a thread without a shard, or recovery
+ * HAND   of one operation of a member: a thief, a thread without a shard, or recovery; the shard is the one it was
+ *        swapped out of (who settles it must look whether that one's owner is inside), or SIO_SHARD_NONE
  *
  * The tag advances with every change but one: a thief that gives up puts back exactly the word it found. Thus who
  * remembers a whole word knows whether that magazine was anybody else's in between.
@@ -84,9 +85,11 @@ struct sio_magazine {
 	_Alignas(SIO_CACHE_LINE) _Atomic uint64_t word;
 	/** Handles in it; written by whom the word names, read by others as a hint. */
 	_Atomic uint32_t count;
-	uint32_t reserved[13];
+	/** Exact pools: the member whose name the holder words of these blocks carry; written like the count. */
+	_Atomic uint32_t named;
+	uint32_t reserved[12];
 	/** The youngest last. */
-	_Atomic uint32_t handles[];
+	uint32_t handles[];
 };
 
 _Static_assert(sizeof(struct sio_magazine) == SIO_CACHE_LINE, "one header line");
@@ -130,8 +133,9 @@ _Static_assert(sizeof(struct sio_shard) == 2 * SIO_CACHE_LINE, "two lines: hot a
 
 /** Blocks at addr + i * pitch, i below n, have the handles first + i. */
 struct sio_chunk {
-	uint64_t addr;	 /**< in the creator's address space; own payload: offset in the payload segment */
-	uint64_t pitch;	 /**< bytes */
+	uint64_t
+		addr; /**< in the creator's address space; own payload: offset in the payload segment */
+	uint64_t pitch; /**< bytes */
 	uint32_t first;
 	uint32_t n;
 };
@@ -169,7 +173,9 @@ struct sio_pool_hdr {
 };
 
 _Static_assert(offsetof(struct sio_pool_hdr, n_chunks) % SIO_CACHE_LINE == 0, "own line");
-_Static_assert(SIO_POOL_SHARDS_MAX <= SIO_MAG_SHARD_MASK + 1, "a shard number fits the word");
+#define SIO_SHARD_NONE ((uint32_t)SIO_MAG_SHARD_MASK)
+
+_Static_assert(SIO_POOL_SHARDS_MAX <= SIO_SHARD_NONE, "a shard number fits the word");
 _Static_assert(SIO_MAGAZINE_MAX <= SIO_MAG_COUNT_MASK, "a count fits the word");
 _Static_assert(SIO_MEMBER_BITS == 22, "a member name fits the word");
 _Static_assert(SIO_MAG_COUNT_SHIFT + 10 == SIO_MAG_TAG_SHIFT, "fields meet");

@@ -33,7 +33,7 @@ extern "C" {
 /** Largest number of blocks of a pool. */
 #define SIO_POOL_BLOCKS_MAX (1u << 30)
 /** Largest number of shards of a pool: threads beyond it work from the depot, more slowly. */
-#define SIO_POOL_SHARDS_MAX 1024
+#define SIO_POOL_SHARDS_MAX 1023
 
 /** Members promise to exchange blocks only by means the pool sees; holder words are kept. */
 #define SIO_POOL_EXACT 0x1u

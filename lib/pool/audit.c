@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the slabio authors
+ */
+
+/*
+ * The audit walks every magazine and meets each block in it. It only reads, and believes nothing it reads.
+ *
+ * On a live pool a block can move from one magazine to another while the walk is between the two. So each
+ * magazine gets a stamp when it is read: its word, and its shard's epoch. Two meetings of one block count as a
+ * fault only if both stamps are still the same at the end: then both magazines held it at the same time.
+ */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include "pool/pool_private.h"
+#include "segment/log.h"
+
+/* Reads a magazine that changes under it so many times. */
+#define TRIES 4
+
+/* Who met a block, in place of a magazine's number. */
+#define BY_CALLER (UINT32_MAX - 1)
+#define BY_NOBODY UINT32_MAX
+
+struct stamp {
+	uint64_t word;
+	uint32_t epoch;
+	bool settled;
+	bool dead;
+};
+
+struct double_meeting {
+	uint32_t first, second;
+};
+
+struct sio_audit {
+	struct sio_pool *pool;
+	struct sio_audit_report report;
+	uint32_t *met_by; /**< per block: the magazine where it was met first */
+	uint8_t *place;	  /**< per block: where */
+	struct stamp *stamps;
+	uint32_t top;
+	struct double_meeting *doubles;
+	uint32_t n_doubles, max_doubles;
+	enum sio_member_state states[SIO_MEMBERS_MAX];
+	sio_member_t members[SIO_MEMBERS_MAX];
+};
+
+static void
+meet(struct sio_audit *audit, uint32_t handle, enum sio_place place, uint32_t by)
+{
+	if (handle >= audit->pool->n_blocks) {
+		audit->report.strange++;
+		return;
+	}
+	if (audit->met_by[handle] == BY_NOBODY) {
+		audit->met_by[handle] = by;
+		audit->place[handle] = (uint8_t)place;
+		audit->report.met[place]++;
+		return;
+	}
+	if (audit->n_doubles == audit->max_doubles) {
+		uint32_t max = audit->max_doubles * 2 + 16;
+		void *more = realloc(audit->doubles, max * sizeof(audit->doubles[0]));
+
+		if (more == NULL) {
+			audit->report.twice++;
+			return;
+		}
+		audit->doubles = more;
+		audit->max_doubles = max;
+	}
+	audit->doubles[audit->n_doubles++] =
+		(struct double_meeting){.first = audit->met_by[handle], .second = by};
+}
+
+static struct stamp
+stamp_now(const struct sio_audit *audit, uint32_t m)
+{
+	struct sio_pool *pool = audit->pool;
+	struct stamp stamp = {
+		/* acquire: the magazine's contents; partner: who gave or left it */
+		.word = atomic_load_explicit(&sio_magazine_at(pool, m)->word, memory_order_acquire),
+		.settled = true,
+	};
+	uint64_t state = sio_mag_state(stamp.word);
+	sio_member_t member = sio_mag_member(stamp.word);
+	unsigned int slot = SIO_MEMBER_SLOT(member);
+
+	if (state == SIO_MAG_DEPOT)
+		return stamp;
+	stamp.dead = audit->members[slot] != member || audit->states[slot] == SIO_MEMBER_DEAD;
+	if (state == SIO_MAG_SHARD && sio_mag_shard(stamp.word) < pool->hdr->max_shards)
+		stamp.epoch = atomic_load_explicit(
+			&pool->shards[sio_mag_shard(stamp.word)].epoch, memory_order_acquire);
+	/* the dead change nothing any more; the living may be at it */
+	if (!stamp.dead && (state == SIO_MAG_HAND || (stamp.epoch & 1)))
+		stamp.settled = false;
+	return stamp;
+}
+
+static bool
+stamp_same(const struct stamp *a, const struct stamp *b)
+{
+	return a->word == b->word && a->epoch == b->epoch && a->settled && b->settled;
+}
+
+/* Exact pools: whose names the blocks of a magazine may carry. */
+static void
+check_holders(struct sio_audit *audit, const struct stamp *stamp, uint32_t named,
+	const uint32_t *handles, uint32_t count)
+{
+	struct sio_pool *pool = audit->pool;
+
+	if (!pool->exact || stamp->dead || !stamp->settled)
+		return;
+	for (uint32_t i = 0; i < count; i++) {
+		uint64_t holder;
+
+		if (handles[i] >= pool->n_blocks)
+			continue;
+		holder = atomic_load_explicit(&pool->holders[handles[i]], memory_order_relaxed);
+		audit->report.holder_wrong += holder != (SIO_HOLDER_MEMBER | named);
+	}
+}
+
+static void
+walk_magazine(struct sio_audit *audit, uint32_t m, uint32_t *handles)
+{
+	struct sio_pool *pool = audit->pool;
+	struct sio_magazine *mag = sio_magazine_at(pool, m);
+	struct stamp before, after;
+	uint32_t count = 0, named = 0;
+
+	for (unsigned int try = 0; try < TRIES; try++) {
+		before = stamp_now(audit, m);
+		count = sio_mag_count_now(mag);
+		named = atomic_load_explicit(&mag->named, memory_order_relaxed);
+		if (count > pool->magazine_size) {
+			audit->report.strange += count - pool->magazine_size;
+			count = pool->magazine_size;
+		}
+		for (uint32_t i = 0; i < count; i++)
+			handles[i] = __atomic_load_n(&mag->handles[i], __ATOMIC_RELAXED);
+		atomic_thread_fence(memory_order_acquire);
+		after = stamp_now(audit, m);
+		if (stamp_same(&before, &after))
+			break;
+	}
+	after.settled = stamp_same(&before, &after);
+	audit->stamps[m] = after;
+	audit->report.unsettled += !after.settled;
+	if (after.dead)
+		audit->report.dead_blocks += count;
+	check_holders(audit, &after, named, handles, count);
+	for (uint32_t i = 0; i < count; i++)
+		meet(audit, handles[i],
+			sio_mag_state(after.word) == SIO_MAG_DEPOT ? SIO_PLACE_DEPOT
+								   : SIO_PLACE_SHARD,
+			m);
+}
+
+static void
+look_at_members(struct sio_audit *audit)
+{
+	for (unsigned int i = 0; i < SIO_MEMBERS_MAX; i++) {
+		struct sio_member_info info;
+
+		audit->states[i] = SIO_MEMBER_FREE;
+		if (sio_member_get(audit->pool->seg, i, &info) != 0)
+			continue;
+		audit->states[i] = info.state;
+		audit->members[i] = info.member;
+		audit->report.dead_members += info.state == SIO_MEMBER_DEAD;
+	}
+}
+
+static void
+audit_free(struct sio_audit *audit)
+{
+	free(audit->met_by);
+	free(audit->place);
+	free(audit->stamps);
+	free(audit->doubles);
+	free(audit);
+}
+
+int
+sio_audit_begin(struct sio_pool *pool, struct sio_audit **out)
+{
+	struct sio_audit *audit = calloc(1, sizeof(*audit));
+	uint32_t handles[SIO_MAGAZINE_MAX];
+
+	*out = NULL;
+	if (audit == NULL)
+		return -ENOMEM;
+	audit->pool = pool;
+	audit->top = atomic_load_explicit(&pool->hdr->magazines_top, memory_order_acquire);
+	if (audit->top > pool->n_magazines)
+		audit->top = pool->n_magazines;
+	audit->met_by = malloc(pool->n_blocks * sizeof(uint32_t));
+	audit->place = calloc(pool->n_blocks, 1);
+	audit->stamps = calloc(audit->top + 1, sizeof(struct stamp));
+	if (audit->met_by == NULL || audit->place == NULL || audit->stamps == NULL) {
+		audit_free(audit);
+		return -ENOMEM;
+	}
+	memset(audit->met_by, 0xff, pool->n_blocks * sizeof(uint32_t));
+	audit->report.populated = atomic_load_explicit(&pool->hdr->populated, memory_order_acquire);
+	look_at_members(audit);
+	for (uint32_t m = 0; m < audit->top; m++)
+		walk_magazine(audit, m, handles);
+	*out = audit;
+	return 0;
+}
+
+void
+sio_audit_meet(struct sio_audit *audit, uint32_t handle, enum sio_place place)
+{
+	meet(audit, handle, place, BY_CALLER);
+}
+
+/* True if what met the block can still be relied on. */
+static bool
+still_so(const struct sio_audit *audit, uint32_t by)
+{
+	struct stamp now;
+
+	if (by == BY_CALLER)
+		return true;
+	now = stamp_now(audit, by);
+	return stamp_same(&audit->stamps[by], &now);
+}
+
+void
+sio_audit_end(struct sio_audit *audit, struct sio_audit_report *report)
+{
+	struct sio_pool *pool = audit->pool;
+	uint32_t met = 0;
+
+	for (uint32_t i = 0; i < audit->n_doubles; i++) {
+		const struct double_meeting *d = &audit->doubles[i];
+
+		if (still_so(audit, d->first) && still_so(audit, d->second))
+			audit->report.twice++;
+		else
+			audit->report.unsettled++;
+	}
+	if (pool->exact) {
+		for (uint32_t b = 0; b < audit->report.populated && b < pool->n_blocks; b++) {
+			uint64_t holder =
+				atomic_load_explicit(&pool->holders[b], memory_order_relaxed);
+
+			if (audit->met_by[b] == BY_NOBODY && holder >> SIO_HOLDER_KIND_SHIFT == 0 &&
+				holder != 0)
+				audit->report.met[SIO_PLACE_HELD]++;
+		}
+	}
+	for (unsigned int p = 0; p < SIO_PLACES; p++)
+		met += audit->report.met[p];
+	audit->report.outstanding =
+		met < audit->report.populated ? audit->report.populated - met : 0;
+	*report = audit->report;
+	audit_free(audit);
+}
+
+bool
+sio_audit_clean(const struct sio_audit_report *report)
+{
+	return report->twice == 0 && report->strange == 0 && report->holder_wrong == 0 &&
+	       report->unsettled == 0;
+}
+
+void
+sio_audit_print(const struct sio_audit_report *report, FILE *out)
+{
+	static const char *const places[SIO_PLACES] = {
+		[SIO_PLACE_DEPOT] = "in the depot",
+		[SIO_PLACE_SHARD] = "in shards",
+		[SIO_PLACE_RING] = "in rings",
+		[SIO_PLACE_PORT] = "in ports",
+		[SIO_PLACE_HELD] = "held, by holder word",
+	};
+
+	fprintf(out, "  %-32s %10u\n", "blocks", report->populated);
+	for (unsigned int p = 0; p < SIO_PLACES; p++)
+		fprintf(out, "    %-30s %10u\n", places[p], report->met[p]);
+	fprintf(out, "    %-30s %10u\n", "in hands (met nowhere)", report->outstanding);
+	fprintf(out, "  %-32s %10u\n", "met twice", report->twice);
+	fprintf(out, "  %-32s %10u\n", "handles outside the pool", report->strange);
+	fprintf(out, "  %-32s %10u\n", "wrong holder words", report->holder_wrong);
+	fprintf(out, "  %-32s %10u\n", "unsettled while looked at", report->unsettled);
+	fprintf(out, "  %-32s %10u, with %u blocks in their shards\n", "dead members",
+		report->dead_members, report->dead_blocks);
+}

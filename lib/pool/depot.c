@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the slabio authors
+ */
+
+/*
+ * The depot: the magazines that nobody names, found through hints.
+ *
+ * Invariant. A magazine in DEPOT state has the count that its word says, its handles are final, and nobody writes
+ * to either before a compare-and-swap of the word made the magazine its own.
+ *
+ * Writers. The word: compare-and-swap by anybody entitled (doc/design/ownership.md, 3). Count and handles: whom
+ * the word names. Hint bits: anybody; they are never believed.
+ *
+ * Orders. Giving is a release, claiming an acquire: who claims sees the handles. A hint bit is cleared before the
+ * claim and set after the give, so that a bit can be set without a magazine behind it, but is missing only after
+ * a death between the two steps; the walk that follows dry hints finds such magazines.
+ *
+ * Deaths. After a cleared bit: one hint lost, see above. After the claim: the magazine carries the dead's name.
+ * After the give, before the bit: one hint lost.
+ */
+
+#include "pool/pool_private.h"
+
+static _Atomic uint64_t *
+hint_word(const struct sio_pool *pool, unsigned int map, uint32_t m)
+{
+	return &pool->hints[map][m / 64];
+}
+
+static void
+hint_set(const struct sio_pool *pool, unsigned int map, uint32_t m)
+{
+	/* relaxed: only a hint */
+	atomic_fetch_or_explicit(hint_word(pool, map, m), 1ull << (m % 64), memory_order_relaxed);
+}
+
+static void
+hint_clear(const struct sio_pool *pool, unsigned int map, uint32_t m)
+{
+	_Atomic uint64_t *word = hint_word(pool, map, m);
+
+	if (atomic_load_explicit(word, memory_order_relaxed) & 1ull << (m % 64))
+		atomic_fetch_and_explicit(word, ~(1ull << (m % 64)), memory_order_relaxed);
+}
+
+static void
+top_raise(_Atomic uint32_t *top, uint32_t to)
+{
+	uint32_t now = atomic_load_explicit(top, memory_order_relaxed);
+
+	while (now < to && !atomic_compare_exchange_weak_explicit(
+				   top, &now, to, memory_order_relaxed, memory_order_relaxed))
+		;
+}
+
+/* Whether what the word says fits what is wanted. */
+static bool
+word_fits(const struct sio_pool *pool, uint64_t word, enum sio_want want)
+{
+	if (sio_mag_state(word) != SIO_MAG_DEPOT)
+		return false;
+	return want == SIO_WANT_BLOCKS ? sio_mag_count(word) > 0
+				       : sio_mag_count(word) < pool->magazine_size;
+}
+
+/*
+ * Exact pools: takes over the blocks of a magazine whose blocks carry another member's name. The holder word decides
+ * whose a block is: what is not that member's any more was taken by recovery, and is dropped here. Only when all are
+ * taken over does the magazine say that its blocks carry this member's name; killed before that, they carry one of the
+ * two, and whoever settles the magazine accepts both.
+ */
+void
+sio_take_over(struct sio_local *local, struct sio_magazine *mag)
+{
+	struct sio_pool *pool = local->pool;
+	uint32_t giver = atomic_load_explicit(&mag->named, memory_order_relaxed);
+	uint32_t count = sio_mag_count_now(mag), kept = 0;
+
+	if (giver == local->member)
+		return;
+	for (uint32_t i = 0; i < count; i++) {
+		uint32_t handle = mag->handles[i];
+		uint64_t from = SIO_HOLDER_MEMBER | giver;
+
+		if (handle >= pool->n_blocks)
+			continue;
+		/* acquire: partner is the release of who had the block; release: for who takes it next */
+		if (atomic_compare_exchange_strong_explicit(&pool->holders[handle], &from,
+			    SIO_HOLDER_MEMBER | local->member, memory_order_acq_rel,
+			    memory_order_relaxed))
+			mag->handles[kept++] = handle;
+	}
+	atomic_store_explicit(&mag->count, kept, memory_order_release);
+	atomic_store_explicit(&mag->named, local->member, memory_order_release);
+}
+
+static bool
+claim(struct sio_local *local, uint32_t m, enum sio_want want, struct sio_slot *slot)
+{
+	struct sio_pool *pool = local->pool;
+	struct sio_magazine *mag = sio_magazine_at(pool, m);
+	uint64_t word = atomic_load_explicit(&mag->word, memory_order_relaxed);
+	uint64_t mine;
+
+	if (!word_fits(pool, word, want))
+		return false;
+	/* walks must reach it before anybody can have it */
+	if (m >= atomic_load_explicit(&pool->hdr->magazines_top, memory_order_relaxed))
+		top_raise(&pool->hdr->magazines_top, m + 1);
+	hint_clear(pool, sio_mag_count(word) > 0 ? SIO_HINT_FULL : SIO_HINT_EMPTY, m);
+	mine = sio_mag_next(word, local->owner, 0);
+	if (!atomic_compare_exchange_strong_explicit(
+		    &mag->word, &word, mine, memory_order_acquire, memory_order_relaxed))
+		return false;
+	*slot = (struct sio_slot){.mag = mag, .word = mine, .index = m};
+	if (pool->exact) {
+		sio_take_over(local, mag);
+		if (want == SIO_WANT_BLOCKS && sio_mag_count_now(mag) == 0) {
+			sio_depot_give(local, slot);
+			return false;
+		}
+	}
+	return true;
+}
+
+static bool
+claim_hinted(struct sio_local *local, unsigned int map, enum sio_want want, struct sio_slot *slot)
+{
+	struct sio_pool *pool = local->pool;
+	uint32_t words = (pool->n_magazines + 63) / 64;
+	/* full ones: begin where this thread found the last one, so that threads spread; empty ones: lowest first,
+	 * so that the part of the magazines that walks must cover stays small */
+	uint32_t start = map == SIO_HINT_FULL ? local->walk / 64 % words : 0;
+
+	for (uint32_t i = 0; i < words; i++) {
+		uint32_t w = start + i < words ? start + i : start + i - words;
+		uint64_t bits = atomic_load_explicit(&pool->hints[map][w], memory_order_relaxed);
+
+		while (bits != 0) {
+			uint32_t m = w * 64 + (uint32_t)__builtin_ctzll(bits);
+
+			bits &= bits - 1;
+			if (m < pool->n_magazines && claim(local, m, want, slot)) {
+				local->walk = m;
+				return true;
+			}
+		}
+	}
+	return false;
+}
+
+/* Every magazine ever used, hinted or not. */
+static bool
+claim_walk(struct sio_local *local, enum sio_want want, struct sio_slot *slot)
+{
+	struct sio_pool *pool = local->pool;
+	uint32_t top = atomic_load_explicit(&pool->hdr->magazines_top, memory_order_relaxed);
+
+	for (uint32_t m = 0; m < top; m++)
+		if (claim(local, m, want, slot))
+			return true;
+	return false;
+}
+
+bool
+sio_depot_claim_last(struct sio_local *local, enum sio_want want, struct sio_slot *slot)
+{
+	struct sio_pool *pool = local->pool;
+	uint32_t last = atomic_load_explicit(&pool->hdr->last_given, memory_order_relaxed);
+
+	return last < pool->n_magazines && claim(local, last, want, slot);
+}
+
+bool
+sio_depot_claim(struct sio_local *local, enum sio_want want, struct sio_slot *slot)
+{
+	if (want == SIO_WANT_ROOM)
+		return claim_hinted(local, SIO_HINT_EMPTY, want, slot) ||
+		       claim_walk(local, want, slot);
+	return sio_depot_claim_last(local, want, slot) ||
+	       claim_hinted(local, SIO_HINT_FULL, want, slot) || claim_walk(local, want, slot);
+}
+
+void
+sio_depot_give(struct sio_local *local, struct sio_slot *slot)
+{
+	struct sio_pool *pool = local->pool;
+	struct sio_magazine *mag = slot->mag;
+	uint32_t count = sio_mag_count_now(mag);
+	uint64_t word = slot->word;
+	uint64_t given = sio_mag_next(word, sio_mag_owner(SIO_MAG_DEPOT, 0, local->member), count);
+
+	/* release: the handles; partner: the acquire in claim() */
+	if (!atomic_compare_exchange_strong_explicit(
+		    &mag->word, &word, given, memory_order_release, memory_order_relaxed)) {
+		sio_orphan_add(local, slot);
+		return;
+	}
+	hint_set(pool, count > 0 ? SIO_HINT_FULL : SIO_HINT_EMPTY, slot->index);
+	if (count > 0)
+		atomic_store_explicit(&pool->hdr->last_given, slot->index, memory_order_relaxed);
+	slot->mag = NULL;
+}
+
+void
+sio_orphan_add(struct sio_local *local, struct sio_slot *slot)
+{
+	unsigned int i;
+
+	/* the oldest makes room: it is found by the walk of steal.c, should it ever be put back */
+	for (i = 0; i + 1 < SIO_ORPHANS && local->orphans[i].mag != NULL; i++)
+		;
+	local->orphans[i] = *slot;
+	slot->mag = NULL;
+}
+
+/*
+ * A thief that gives up puts back exactly the word it found, tag included; any other change advances the tag. So
+ * a magazine whose word equals the remembered one was nobody else's in between, and is this thread's.
+ */
+bool
+sio_orphan_readopt(struct sio_local *local, enum sio_want want, struct sio_slot *slot)
+{
+	for (unsigned int i = 0; i < SIO_ORPHANS; i++) {
+		struct sio_slot *orphan = &local->orphans[i];
+		uint64_t word;
+		uint32_t count;
+
+		if (orphan->mag == NULL)
+			continue;
+		word = atomic_load_explicit(&orphan->mag->word, memory_order_acquire);
+		if (word != orphan->word) {
+			/* still in the thief's hand: it may come back; anybody else's: it does not */
+			if (sio_mag_state(word) != SIO_MAG_HAND)
+				orphan->mag = NULL;
+			continue;
+		}
+		count = sio_mag_count_now(orphan->mag);
+		if (want == SIO_WANT_BLOCKS ? count == 0 : count == local->pool->magazine_size) {
+			sio_depot_give(local, orphan);
+			continue;
+		}
+		*slot = *orphan;
+		orphan->mag = NULL;
+		return true;
+	}
+	return false;
+}

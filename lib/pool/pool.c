@@ -1,0 +1,430 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the slabio authors
+ */
+
+/*
+ * Creating, attaching to and leaving pools. The metadata segment is filled before it is published, so whoever
+ * attaches finds a complete pool; what it finds is checked all the same.
+ */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+#include "pool/pool_private.h"
+#include "segment/log.h"
+
+#define DEFAULT_SHARDS 160u
+/* Threads without a shard that may be in a call at the same time, see pool_layout.h. */
+#define HANDS 32u
+
+static uint64_t
+align_up(uint64_t value, uint64_t to)
+{
+	return (value + to - 1) / to * to;
+}
+
+/*
+ * Large enough that the depot is visited seldom, small enough that a few magazines per thread are a small part of
+ * the pool.
+ */
+static uint32_t
+default_magazine_size(uint32_t n_blocks)
+{
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	uint32_t share = n_blocks / (8 * (cpus > 0 ? (uint32_t)cpus : 1));
+	uint32_t size = SIO_MAGAZINE_MIN;
+
+	while (size < 128 && size * 2 <= share)
+		size *= 2;
+	return size;
+}
+
+void
+sio_pool_geometry(
+	uint32_t n_blocks, uint32_t magazine_size, uint32_t max_shards, struct sio_geometry *g)
+{
+	uint64_t off = align_up(sizeof(struct sio_pool_hdr), SIO_CACHE_LINE);
+
+	g->magazine_size = magazine_size;
+	g->magazine_stride = (uint32_t)(sizeof(struct sio_magazine) +
+					align_up(magazine_size * sizeof(uint32_t), SIO_CACHE_LINE));
+	g->n_magazines = (n_blocks + magazine_size - 1) / magazine_size +
+			 (max_shards + HANDS) * SIO_MAGAZINES_OUT;
+	g->hint_words = (uint32_t)align_up((g->n_magazines + 63) / 64, 8);
+	g->shards_off = off;
+	off += (uint64_t)max_shards * sizeof(struct sio_shard);
+	g->hints_off = off;
+	off += 2ull * g->hint_words * sizeof(uint64_t);
+	g->magazines_off = off;
+	off += (uint64_t)g->n_magazines * g->magazine_stride;
+	g->holders_off = off;
+	off += align_up((uint64_t)n_blocks * sizeof(uint64_t), SIO_CACHE_LINE);
+	g->chunks_off = off;
+	off += (uint64_t)n_blocks * sizeof(struct sio_chunk);
+	g->total_size = off;
+}
+
+static int
+out_of_range(const char *name, const char *what, uint64_t found, uint64_t low, uint64_t high)
+{
+	SIO_ERR("pool %s: %s is %llu: expected %llu to %llu", name, what, (unsigned long long)found,
+		(unsigned long long)low, (unsigned long long)high);
+	return -EINVAL;
+}
+
+static int
+opts_check(const struct sio_pool_opts *opts)
+{
+	if (opts == NULL || opts->sz != sizeof(*opts)) {
+		SIO_ERR("pool: options of %zu bytes: expected %zu; set sz to sizeof(struct "
+			"sio_pool_opts)",
+			opts == NULL ? 0 : opts->sz, sizeof(*opts));
+		return -EINVAL;
+	}
+	if (opts->name == NULL || sio_name_check(opts->name) != 0 ||
+		strlen(opts->name) > SIO_NAME_LEN - sizeof(".data")) {
+		SIO_ERR("pool: name \"%s\": expected 1 to %zu characters of [A-Za-z0-9._#@:+-]",
+			opts->name == NULL ? "" : opts->name, SIO_NAME_LEN - sizeof(".data"));
+		return -EINVAL;
+	}
+	if (opts->n_blocks < 1 || opts->n_blocks > SIO_POOL_BLOCKS_MAX)
+		return out_of_range(
+			opts->name, "number of blocks", opts->n_blocks, 1, SIO_POOL_BLOCKS_MAX);
+	if (opts->block_size < 1)
+		return out_of_range(opts->name, "block size", opts->block_size, 1, UINT32_MAX);
+	if (opts->magazine_size != 0 &&
+		(opts->magazine_size < SIO_MAGAZINE_MIN || opts->magazine_size > SIO_MAGAZINE_MAX))
+		return out_of_range(opts->name, "magazine size", opts->magazine_size,
+			SIO_MAGAZINE_MIN, SIO_MAGAZINE_MAX);
+	if (opts->max_shards > SIO_POOL_SHARDS_MAX)
+		return out_of_range(
+			opts->name, "number of shards", opts->max_shards, 1, SIO_POOL_SHARDS_MAX);
+	if (opts->flags & ~SIO_POOL_EXACT) {
+		SIO_ERR("pool %s: flags 0x%x: expected none but SIO_POOL_EXACT (0x%x)", opts->name,
+			opts->flags, SIO_POOL_EXACT);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+/* Everything of the process's side that follows from the header. */
+static int
+pool_open(struct sio_pool *pool)
+{
+	struct sio_pool_hdr *hdr = pool->hdr;
+	uint8_t *start = (uint8_t *)hdr;
+
+	pool->n_blocks = hdr->n_blocks;
+	pool->magazine_size = hdr->magazine_size;
+	pool->n_magazines = hdr->n_magazines;
+	pool->stride = hdr->magazine_stride;
+	pool->exact = (hdr->flags & SIO_POOL_EXACT) != 0;
+	pool->shards = (struct sio_shard *)(void *)(start + hdr->shards_off);
+	pool->hints[0] = (_Atomic uint64_t *)(void *)(start + hdr->hints_off);
+	pool->hints[1] = pool->hints[0] + hdr->hint_words;
+	pool->magazines = start + hdr->magazines_off;
+	pool->holders = (_Atomic uint64_t *)(void *)(start + hdr->holders_off);
+	pool->chunks = (struct sio_chunk *)(void *)(start + hdr->chunks_off);
+	pthread_mutex_init(&pool->lock, NULL);
+	if (sio_map_refresh(pool) == NULL) {
+		pthread_mutex_destroy(&pool->lock);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+static void
+header_fill(struct sio_pool_hdr *hdr, const struct sio_pool_opts *opts,
+	const struct sio_geometry *g, uint32_t max_shards)
+{
+	if (getrandom(&hdr->uid, sizeof(hdr->uid), GRND_NONBLOCK) != sizeof(hdr->uid))
+		hdr->uid = sio_now_ns() ^ (uint64_t)getpid() << 40;
+	memcpy(hdr->name, opts->name, strlen(opts->name) + 1);
+	hdr->n_blocks = opts->n_blocks;
+	hdr->block_size = opts->block_size;
+	hdr->magazine_size = g->magazine_size;
+	hdr->magazine_stride = g->magazine_stride;
+	hdr->n_magazines = g->n_magazines;
+	hdr->max_shards = max_shards;
+	hdr->hint_words = g->hint_words;
+	hdr->flags = opts->flags;
+	hdr->shards_off = g->shards_off;
+	hdr->hints_off = g->hints_off;
+	hdr->magazines_off = g->magazines_off;
+	hdr->holders_off = g->holders_off;
+	hdr->chunks_off = g->chunks_off;
+	hdr->total_size = g->total_size;
+	atomic_store_explicit(&hdr->last_given, SIO_MAG_NONE, memory_order_relaxed);
+}
+
+/* All magazines are in the depot, empty, given by nobody. */
+static void
+hints_fill(struct sio_pool *pool)
+{
+	for (uint32_t m = 0; m < pool->n_magazines; m++)
+		atomic_fetch_or_explicit(&pool->hints[SIO_HINT_EMPTY][m / 64], 1ull << (m % 64),
+			memory_order_relaxed);
+}
+
+static int
+payload_create(struct sio_pool *pool, const struct sio_pool_opts *opts)
+{
+	uint64_t pitch = align_up(opts->block_size, SIO_CACHE_LINE);
+	struct sio_segment_opts seg_opts = {
+		.sz = sizeof(seg_opts),
+		.name = pool->hdr->payload,
+		.kind = SIO_KIND_RAW,
+		.config_hash = pool->hdr->uid,
+		.data_size = pitch * opts->n_blocks,
+		.backing = opts->backing,
+		.numa_node = opts->numa_node,
+	};
+	int ret;
+
+	memcpy(pool->hdr->payload, opts->name, strlen(opts->name));
+	memcpy(pool->hdr->payload + strlen(opts->name), ".data", sizeof(".data"));
+	ret = sio_segment_create(&seg_opts, &pool->payload);
+	if (ret == 0)
+		ret = sio_segment_publish(pool->payload);
+	if (ret == 0)
+		ret = sio_pool_add_memory(
+			pool, sio_segment_data(pool->payload), pitch, opts->n_blocks);
+	return ret;
+}
+
+/* Takes back a pool that was not published, or that failed half-way. */
+static void
+pool_drop(struct sio_pool *pool, bool unlink_names)
+{
+	sio_local_pool_remove(pool);
+	sio_map_free(pool);
+	pthread_mutex_destroy(&pool->lock);
+	if (pool->payload != NULL) {
+		if (unlink_names)
+			sio_segment_unlink(pool->payload);
+		sio_segment_detach(pool->payload);
+	}
+	if (unlink_names)
+		sio_segment_unlink(pool->seg);
+	sio_segment_detach(pool->seg);
+	free(pool);
+}
+
+int
+sio_pool_create(const struct sio_pool_opts *opts, struct sio_pool **out)
+{
+	struct sio_segment_opts seg_opts = {.sz = sizeof(seg_opts)};
+	struct sio_geometry g;
+	struct sio_pool *pool;
+	uint32_t max_shards;
+	int ret = opts_check(opts);
+
+	*out = NULL;
+	if (ret != 0)
+		return ret;
+	max_shards = opts->max_shards != 0 ? opts->max_shards : DEFAULT_SHARDS;
+	sio_pool_geometry(opts->n_blocks,
+		opts->magazine_size != 0 ? opts->magazine_size
+					 : default_magazine_size(opts->n_blocks),
+		max_shards, &g);
+	pool = calloc(1, sizeof(*pool));
+	if (pool == NULL)
+		return -ENOMEM;
+	seg_opts.name = opts->name;
+	seg_opts.kind = SIO_KIND_POOL;
+	seg_opts.layout_version = SIO_POOL_LAYOUT_VERSION;
+	seg_opts.data_size = g.total_size;
+	seg_opts.backing = SIO_BACKING_FILE;
+	seg_opts.numa_node = opts->numa_node;
+	ret = sio_segment_create(&seg_opts, &pool->seg);
+	if (ret != 0) {
+		free(pool);
+		return ret;
+	}
+	pool->hdr = sio_segment_data(pool->seg);
+	header_fill(pool->hdr, opts, &g, max_shards);
+	ret = sio_local_pool_add(pool);
+	if (ret == 0) {
+		ret = pool_open(pool);
+		if (ret != 0)
+			sio_local_pool_remove(pool);
+	}
+	if (ret != 0) {
+		sio_segment_detach(pool->seg);
+		free(pool);
+		return ret;
+	}
+	hints_fill(pool);
+	sio_local_pool_ready(pool);
+	if (!opts->lent_payload) {
+		ret = payload_create(pool, opts);
+		if (ret == 0)
+			ret = sio_segment_publish(pool->seg);
+		if (ret != 0) {
+			pool_drop(pool, true);
+			return ret;
+		}
+	}
+	*out = pool;
+	return 0;
+}
+
+int
+sio_pool_publish(struct sio_pool *pool)
+{
+	return sio_segment_publish(pool->seg);
+}
+
+/* Another process wrote the header: every number in it must follow from the few that are free. */
+static int
+header_check(const struct sio_pool_hdr *hdr, uint64_t size, const char *name)
+{
+	struct sio_geometry g;
+
+	if (size < sizeof(*hdr) || hdr->n_blocks < 1 || hdr->n_blocks > SIO_POOL_BLOCKS_MAX ||
+		hdr->magazine_size < SIO_MAGAZINE_MIN || hdr->magazine_size > SIO_MAGAZINE_MAX ||
+		hdr->max_shards < 1 || hdr->max_shards > SIO_POOL_SHARDS_MAX)
+		goto damaged;
+	sio_pool_geometry(hdr->n_blocks, hdr->magazine_size, hdr->max_shards, &g);
+	if (hdr->magazine_stride != g.magazine_stride || hdr->n_magazines != g.n_magazines ||
+		hdr->hint_words != g.hint_words || hdr->shards_off != g.shards_off ||
+		hdr->hints_off != g.hints_off || hdr->magazines_off != g.magazines_off ||
+		hdr->holders_off != g.holders_off || hdr->chunks_off != g.chunks_off ||
+		hdr->total_size != g.total_size || g.total_size > size)
+		goto damaged;
+	if (memchr(hdr->name, '\0', sizeof(hdr->name)) == NULL ||
+		memchr(hdr->payload, '\0', sizeof(hdr->payload)) == NULL)
+		goto damaged;
+	return 0;
+damaged:
+	SIO_ERR("pool %s: its header is damaged (blocks %u, magazine size %u, shards %u in %llu "
+		"bytes): expected numbers that fit together",
+		name, hdr->n_blocks, hdr->magazine_size, hdr->max_shards, (unsigned long long)size);
+	return -EPROTO;
+}
+
+static int
+payload_attach(struct sio_pool *pool)
+{
+	struct sio_segment_attach_opts opts = {
+		.sz = sizeof(opts),
+		.kind = SIO_KIND_RAW,
+		.config_hash = pool->hdr->uid,
+	};
+
+	return sio_segment_attach(pool->hdr->payload, &opts, &pool->payload);
+}
+
+int
+sio_pool_attach(const char *name, const struct sio_pool_attach_opts *opts, struct sio_pool **out)
+{
+	struct sio_segment_attach_opts seg_opts = {
+		.sz = sizeof(seg_opts),
+		.kind = SIO_KIND_POOL,
+		.layout_version = SIO_POOL_LAYOUT_VERSION,
+	};
+	struct sio_pool *pool;
+	int ret;
+
+	*out = NULL;
+	if (opts == NULL || opts->sz != sizeof(*opts)) {
+		SIO_ERR("pool: attach options of %zu bytes: expected %zu; set sz to sizeof(struct "
+			"sio_pool_attach_opts)",
+			opts == NULL ? 0 : opts->sz, sizeof(*opts));
+		return -EINVAL;
+	}
+	pool = calloc(1, sizeof(*pool));
+	if (pool == NULL)
+		return -ENOMEM;
+	pool->observe = opts->observe;
+	seg_opts.observe = opts->observe;
+	ret = sio_segment_attach(name, &seg_opts, &pool->seg);
+	if (ret != 0) {
+		free(pool);
+		return ret;
+	}
+	pool->hdr = sio_segment_data(pool->seg);
+	ret = header_check(pool->hdr, sio_segment_size(pool->seg), name);
+	if (ret == 0 && pool->hdr->payload[0] != '\0' && !opts->observe && !opts->no_payload)
+		ret = payload_attach(pool);
+	if (ret == 0)
+		ret = sio_local_pool_add(pool);
+	if (ret == 0) {
+		ret = pool_open(pool);
+		if (ret != 0)
+			sio_local_pool_remove(pool);
+	}
+	if (ret != 0) {
+		if (pool->payload != NULL)
+			sio_segment_detach(pool->payload);
+		sio_segment_detach(pool->seg);
+		free(pool);
+		return ret;
+	}
+	sio_local_pool_ready(pool);
+	*out = pool;
+	return 0;
+}
+
+void
+sio_pool_detach(struct sio_pool *pool)
+{
+	pool_drop(pool, false);
+}
+
+void
+sio_pool_destroy(struct sio_pool *pool)
+{
+	pool_drop(pool, true);
+}
+
+uint32_t
+sio_pool_free_count(const struct sio_pool *pool)
+{
+	uint32_t top = atomic_load_explicit(&pool->hdr->magazines_top, memory_order_acquire);
+	uint32_t sum = 0;
+
+	if (top > pool->n_magazines)
+		top = pool->n_magazines;
+	for (uint32_t m = 0; m < top; m++)
+		sum += sio_mag_count_now(sio_magazine_at(pool, m));
+	return sum;
+}
+
+void
+sio_pool_info(const struct sio_pool *pool, struct sio_pool_info *info)
+{
+	const struct sio_pool_hdr *hdr = pool->hdr;
+	struct sio_member_info member;
+
+	memset(info, 0, sizeof(*info));
+	memcpy(info->name, hdr->name, sizeof(info->name));
+	memcpy(info->payload, hdr->payload, sizeof(info->payload));
+	info->flags = hdr->flags;
+	info->n_blocks = hdr->n_blocks;
+	info->populated = atomic_load_explicit(&hdr->populated, memory_order_relaxed);
+	info->block_size = hdr->block_size;
+	info->magazine_size = hdr->magazine_size;
+	info->n_magazines = hdr->n_magazines;
+	info->max_shards = hdr->max_shards;
+	for (uint32_t s = 0; s < hdr->max_shards; s++)
+		info->shards_used +=
+			atomic_load_explicit(&pool->shards[s].owner, memory_order_relaxed) != 0;
+	for (unsigned int i = 0; i < SIO_MEMBERS_MAX; i++)
+		info->members += sio_member_get(pool->seg, i, &member) == 0;
+	info->free_blocks = sio_pool_free_count(pool);
+}
+
+struct sio_segment *
+sio_pool_segment(const struct sio_pool *pool)
+{
+	return pool->seg;
+}
+
+struct sio_segment *
+sio_pool_payload(const struct sio_pool *pool)
+{
+	return pool->payload;
+}

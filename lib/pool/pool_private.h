@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the slabio authors
+ */
+
+#ifndef SIO_POOL_PRIVATE_H
+#define SIO_POOL_PRIVATE_H
+
+/**
+ * @file
+ * What one process keeps of a pool, and the calls between the files of this folder:
+ *
+ *     pool.c       create, attach, publish, leave
+ *     memory.c     where blocks are: handle to address and back
+ *     local.c      threads and their shards
+ *     depot.c      claiming and giving magazines
+ *     steal.c      magazines of other shards
+ *     take_give.c  the data path
+ *     audit.c      walking everything
+ */
+
+#include <stdbool.h>
+#include <pthread.h>
+#include "pool/pool_layout.h"
+
+#define SIO_LIKELY(x)	__builtin_expect(!!(x), 1)
+#define SIO_UNLIKELY(x) __builtin_expect(!!(x), 0)
+
+/** Pools that one process can be attached to at a time. */
+#define SIO_POOLS_PER_PROCESS 2040
+
+/** One stretch of blocks as it lies in this process. */
+struct sio_map_chunk {
+	uintptr_t base;
+	uint64_t pitch;
+	uint64_t
+		inverse; /**< floor(2^64 / pitch) + 1: the high half of offset * inverse is offset / pitch */
+	uint64_t bytes; /**< n * pitch */
+	uint32_t first;
+	uint32_t n;
+};
+
+/** All stretches; never changed once it is visible, replaced when memory was added. */
+struct sio_map {
+	struct sio_map *older; /**< kept until detach: a thread may still look at it */
+	uint32_t n_chunks;
+	uint32_t *by_address;	      /**< indices of chunk[], by base */
+	struct sio_map_chunk chunk[]; /**< by first handle */
+};
+
+struct sio_pool {
+	struct sio_pool_hdr *hdr;
+	uint8_t *magazines;
+	uint32_t stride;
+	uint32_t magazine_size;
+	uint32_t n_magazines;
+	uint32_t n_blocks;
+	uint32_t lid; /**< number of this pool in this process */
+	bool exact;
+	bool observe;
+	bool can_steal;
+	bool must_fence;
+	struct sio_shard *shards;
+	_Atomic uint64_t *hints[2]; /**< SIO_HINT_... */
+	_Atomic uint64_t *holders;
+	struct sio_chunk *chunks;
+	struct sio_map *_Atomic map;
+	struct sio_segment *seg;
+	struct sio_segment *payload;
+	pthread_mutex_t lock;	  /**< the map, and add_memory */
+	struct sio_local *locals; /**< of all threads; under the process lock of local.c */
+};
+
+#define SIO_HINT_FULL  0 /**< in the depot with blocks */
+#define SIO_HINT_EMPTY 1 /**< in the depot without */
+
+/** A magazine that this thread has, and the word that says so. */
+struct sio_slot {
+	struct sio_magazine *mag; /**< NULL: none */
+	uint64_t word;
+	uint32_t index;
+};
+
+/** One thread's private view of one pool. */
+struct sio_local {
+	struct sio_slot loaded;
+	_Atomic uint32_t *epoch; /**< of the shard; private_epoch if the thread has none */
+	uint32_t epoch_now;
+	bool fence;
+	struct sio_slot prev;
+	uint64_t owner; /**< how my magazines' words begin: SHARD or HAND, shard, member */
+	struct sio_pool *pool;
+	struct sio_shard *shard; /**< NULL: works from the depot, keeps nothing between calls */
+	struct sio_slot orphans[SIO_ORPHANS];
+	sio_member_t member;
+	uint32_t walk;	     /**< where the next walk begins */
+	uint32_t hand_calls; /**< without a shard: calls since the last try to get one */
+	_Atomic uint32_t private_epoch;
+	struct sio_local *next; /**< in pool->locals */
+	struct sio_local **tls_slot;
+};
+
+static inline struct sio_magazine *
+sio_magazine_at(const struct sio_pool *pool, uint32_t m)
+{
+	return (struct sio_magazine *)(void *)(pool->magazines + (size_t)m * pool->stride);
+}
+
+static inline uint32_t
+sio_mag_count_now(const struct sio_magazine *mag)
+{
+	return atomic_load_explicit(&mag->count, memory_order_relaxed);
+}
+
+static inline void
+sio_pause(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+	__builtin_ia32_pause();
+#elif defined(__aarch64__)
+	__asm__ volatile("yield");
+#endif
+}
+
+/* ---- memory.c ---- */
+
+const struct sio_map *sio_map_refresh(struct sio_pool *pool);
+void sio_map_free(struct sio_pool *pool);
+
+/** Where all blocks are that the caller can have met. */
+static inline const struct sio_map *
+sio_map_now(struct sio_pool *pool)
+{
+	/* acquire: partner is sio_map_refresh() */
+	const struct sio_map *map = atomic_load_explicit(&pool->map, memory_order_acquire);
+
+	/* memory is announced before its blocks are given, so who met the blocks sees the new number */
+	if (SIO_UNLIKELY(map->n_chunks !=
+			 atomic_load_explicit(&pool->hdr->n_chunks, memory_order_relaxed)))
+		map = sio_map_refresh(pool);
+	return map;
+}
+
+/** Index of the block that starts at addr, or UINT32_MAX. */
+static inline uint32_t
+sio_map_chunk_find(const struct sio_map_chunk *chunk, uintptr_t addr)
+{
+	uint64_t off = addr - chunk->base;
+	uint64_t i = (uint64_t)(((unsigned __int128)off * chunk->inverse) >> 64);
+
+	/* an address below base wraps to a huge offset */
+	if (SIO_UNLIKELY(off >= chunk->bytes || i * chunk->pitch != off))
+		return UINT32_MAX;
+	return chunk->first + (uint32_t)i;
+}
+
+/* ---- local.c ---- */
+
+/** The calling thread's views, by pool; a page that fork() wipes, so that a child starts with none. */
+struct sio_tls {
+	struct sio_local *local[SIO_POOLS_PER_PROCESS];
+};
+
+extern _Thread_local struct sio_tls *sio_tls __attribute__((tls_model("initial-exec")));
+
+/** Makes the calling thread's view. @return NULL (logged) if there is no memory or a forked child cannot join */
+struct sio_local *sio_local_attach(struct sio_pool *pool);
+
+static inline struct sio_local *
+sio_local_get(struct sio_pool *pool)
+{
+	struct sio_tls *tls = sio_tls;
+
+	if (SIO_LIKELY(tls != NULL && tls->local[pool->lid] != NULL))
+		return tls->local[pool->lid];
+	return sio_local_attach(pool);
+}
+
+/** Numbers the pool in this process. @return 0 or -ENFILE */
+int sio_local_pool_add(struct sio_pool *pool);
+/** Registers the process for the barrier. */
+void sio_local_pool_ready(struct sio_pool *pool);
+/** A thread without a shard looks for one now and then. */
+void sio_local_retry_shard(struct sio_local *local);
+/** Ends all threads' views of the pool in this process. */
+void sio_local_pool_remove(struct sio_pool *pool);
+
+/**
+ * Enter and leave: the shard's epoch is odd in between. See doc/design/ownership.md, 3 and 4.
+ *
+ * No barrier follows the store: a thief that swaps its name into a magazine word pays for it, with a barrier on
+ * all CPUs before it looks at the epoch. Only the compiler must keep the order. A process that such a barrier does
+ * not reach exchanges instead, as does a build for ThreadSanitizer, which knows no such barrier.
+ */
+static inline void
+shard_enter(struct sio_local *local)
+{
+	uint32_t epoch = local->epoch_now + 1;
+
+	local->epoch_now = epoch;
+#ifndef __SANITIZE_THREAD__
+	if (SIO_LIKELY(!local->fence)) {
+		atomic_store_explicit(local->epoch, epoch, memory_order_relaxed);
+		atomic_signal_fence(memory_order_seq_cst);
+		return;
+	}
+#endif
+	/* partner: the thief's compare-and-swap of the word, then its load of the epoch, both seq_cst */
+	atomic_exchange_explicit(local->epoch, epoch, memory_order_seq_cst);
+}
+
+static inline void
+shard_leave(struct sio_local *local)
+{
+	/* release: who sees the even value sees what was done inside (steal.c) */
+	atomic_store_explicit(local->epoch, ++local->epoch_now, memory_order_release);
+}
+
+/** True if the magazine in the slot is still this thread's. Only inside. */
+static inline bool
+sio_slot_mine(const struct sio_slot *slot)
+{
+#ifdef __SANITIZE_THREAD__
+	return slot->mag != NULL &&
+	       atomic_load_explicit(&slot->mag->word, memory_order_seq_cst) == slot->word;
+#else
+	/* acquire: nothing of the magazine is read before; partner: whoever gave it to the depot */
+	return slot->mag != NULL &&
+	       atomic_load_explicit(&slot->mag->word, memory_order_acquire) == slot->word;
+#endif
+}
+
+/** Makes a view without a shard in the caller's memory. */
+void sio_local_init_hand(struct sio_pool *pool, struct sio_local *local, sio_member_t self);
+
+/* ---- take_give.c ---- */
+
+/** Puts the blocks first to first + n - 1 into depot magazines. Creator only. */
+int sio_pool_populate(struct sio_pool *pool, uint32_t first, uint32_t n);
+/** Gives all magazines that the view remembers to the depot. Inside. */
+void sio_local_flush(struct sio_local *local);
+
+/* ---- depot.c ---- */
+
+enum sio_want {
+	SIO_WANT_BLOCKS, /**< at least one handle in it */
+	SIO_WANT_ROOM,	 /**< room for at least one */
+};
+
+/** Claims a magazine from the depot for the thread. @return false if there is none */
+bool sio_depot_claim(struct sio_local *local, enum sio_want want, struct sio_slot *slot);
+/** Claims the magazine that was given with blocks last, if it fits. */
+bool sio_depot_claim_last(struct sio_local *local, enum sio_want want, struct sio_slot *slot);
+/** Gives the slot's magazine to the depot; empties the slot. If a thief has it, remembers it as an orphan. */
+void sio_depot_give(struct sio_local *local, struct sio_slot *slot);
+/** Remembers a magazine that a thief has swapped out of a slot; empties the slot. */
+void sio_orphan_add(struct sio_local *local, struct sio_slot *slot);
+/** Takes back an orphan that was put back and is of use. */
+bool sio_orphan_readopt(struct sio_local *local, enum sio_want want, struct sio_slot *slot);
+/** Exact pools: takes over the blocks of a magazine that were another member's. */
+void sio_take_over(struct sio_local *local, struct sio_magazine *mag);
+
+/* ---- steal.c ---- */
+
+/** Steals a magazine with blocks in it. Called outside. @return false if no other shard has any */
+bool sio_steal_round(struct sio_local *local, struct sio_slot *slot);
+
+/* ---- log, geometry ---- */
+
+struct sio_geometry {
+	uint32_t magazine_size, magazine_stride, n_magazines, hint_words;
+	uint64_t shards_off, hints_off, magazines_off, holders_off, chunks_off, total_size;
+};
+
+void sio_pool_geometry(uint32_t n_blocks, uint32_t magazine_size, uint32_t max_shards,
+	struct sio_geometry *geometry);
+
+#endif /* SIO_POOL_PRIVATE_H */

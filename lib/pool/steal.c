@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the slabio authors
+ */
+
+/*
+ * Stealing: when the depot is dry, magazines are taken from other shards, whole.
+ *
+ * Invariant. A thief keeps a magazine only if its owner's next look at the word, before it touches the magazine
+ * again, is certain to see the thief's name; and the owner's last touch is visible to the thief.
+ *
+ * Order. Swap in (compare-and-swap), barrier on all CPUs, load of the epoch (acquire). Partner: the owner's store
+ * of the odd epoch, load of the word, ..., release of the even epoch (shard_enter, sio_slot_mine, shard_leave).
+ * Let p be the owner's program point at which the barrier took effect. Its stores before p are visible to the
+ * thief, its loads after p see the thief's name.
+ *   - Epoch even: p is outside, so each later operation looks at the word after p.
+ *   - Epoch odd, and different later: the operation that was under way ended after p; the next one looks after p.
+ *   - Epoch odd and unchanged: the owner may be at work on the magazine. The old word is put back, exactly as it
+ *     was. If the owner had seen the thief's name meanwhile, it dropped the magazine; it is its own again by the
+ *     word, and found as an orphan (depot.c), or by the next walk here.
+ *
+ * Deaths. Of the thief: up to a round of magazines carry its name; owners drop them and go on. Of the owner,
+ * inside: its epoch stays odd, so its magazines are put back until recovery settles them. Outside: thieves take
+ * them as if it lived.
+ */
+
+#include "pool/pool_private.h"
+#include "pool/barrier.h"
+
+/* Looks at an owner's epoch again for so long while it is inside, before the magazine is put back. */
+#define SECOND_LOOKS 64
+
+struct claimed {
+	struct sio_slot slot;
+	uint64_t before;
+	bool won;
+};
+
+/* Swaps this operation's name in. */
+static bool
+swap_in(struct sio_local *local, uint32_t m, struct claimed *c)
+{
+	struct sio_pool *pool = local->pool;
+	struct sio_magazine *mag = sio_magazine_at(pool, m);
+	uint64_t word = atomic_load_explicit(&mag->word, memory_order_relaxed);
+	uint64_t mine;
+
+	if (sio_mag_state(word) != SIO_MAG_SHARD || sio_mag_count_now(mag) == 0)
+		return false;
+	mine = sio_mag_next(
+		word, sio_mag_owner(SIO_MAG_HAND, sio_mag_shard(word), local->member), 0);
+	/* seq_cst: with fencing owners and without the barrier, this and the load of the epoch must not pass each
+	 * other; partner: the exchange in shard_enter() */
+	if (!atomic_compare_exchange_strong_explicit(
+		    &mag->word, &word, mine, memory_order_seq_cst, memory_order_relaxed))
+		return false;
+	*c = (struct claimed){
+		.slot = {.mag = mag, .word = mine, .index = m},
+		.before = word,
+	};
+	return true;
+}
+
+static void
+put_back(struct claimed *c)
+{
+	uint64_t mine = c->slot.word;
+
+	/* fails only if recovery settled this member meanwhile, that is never while it lives */
+	atomic_compare_exchange_strong_explicit(
+		&c->slot.mag->word, &mine, c->before, memory_order_release, memory_order_relaxed);
+}
+
+static bool
+owner_is_outside(struct sio_pool *pool, uint64_t word, uint32_t *epoch)
+{
+	/* acquire: all that the owner did inside; partner: the release in shard_leave() */
+	*epoch = atomic_load_explicit(
+		&pool->shards[sio_mag_shard(word)].epoch, memory_order_seq_cst);
+	return (*epoch & 1) == 0;
+}
+
+static void
+settle_round(struct sio_local *local, struct claimed *round, unsigned int n)
+{
+	struct sio_pool *pool = local->pool;
+	uint32_t epoch[SIO_STEAL_ROUND], again;
+
+#ifndef __SANITIZE_THREAD__
+	if (!sio_barrier()) {
+		for (unsigned int i = 0; i < n; i++)
+			put_back(&round[i]);
+		return;
+	}
+#endif
+	for (unsigned int i = 0; i < n; i++)
+		round[i].won = owner_is_outside(pool, round[i].before, &epoch[i]);
+	for (unsigned int i = 0; i < n; i++) {
+		for (unsigned int look = 0; !round[i].won && look < SECOND_LOOKS; look++) {
+			owner_is_outside(pool, round[i].before, &again);
+			round[i].won = again != epoch[i];
+			sio_pause();
+		}
+		if (!round[i].won)
+			put_back(&round[i]);
+	}
+}
+
+/* The first non-empty magazine won becomes the thread's; what else was won goes to the depot. */
+static bool
+keep_one(struct sio_local *local, struct claimed *round, unsigned int n, struct sio_slot *slot)
+{
+	struct sio_pool *pool = local->pool;
+	bool kept = false;
+
+	for (unsigned int i = 0; i < n; i++) {
+		struct claimed *c = &round[i];
+		uint64_t word = c->slot.word, mine;
+
+		if (!c->won)
+			continue;
+		if (pool->exact)
+			sio_take_over(local, c->slot.mag);
+		if (kept || sio_mag_count_now(c->slot.mag) == 0) {
+			sio_depot_give(local, &c->slot);
+			continue;
+		}
+		mine = sio_mag_next(word, local->owner, 0);
+		if (!atomic_compare_exchange_strong_explicit(&c->slot.mag->word, &word, mine,
+			    memory_order_acq_rel, memory_order_relaxed))
+			continue;
+		c->slot.word = mine;
+		*slot = c->slot;
+		kept = true;
+	}
+	return kept;
+}
+
+/* Own magazines that were dropped, put back, and are remembered no more. */
+static bool
+is_own(const struct sio_local *local, uint64_t word)
+{
+	return (word & SIO_MAG_OWNER_MASK) == local->owner;
+}
+
+bool
+sio_steal_round(struct sio_local *local, struct sio_slot *slot)
+{
+	struct sio_pool *pool = local->pool;
+	uint32_t top = atomic_load_explicit(&pool->hdr->magazines_top, memory_order_relaxed);
+	struct claimed round[SIO_STEAL_ROUND];
+	unsigned int n = 0, own = 0;
+
+	if (!pool->can_steal)
+		return false;
+	for (uint32_t i = 0, m = local->walk; i <= top; i++, m++) {
+		if (m >= top)
+			m = 0;
+		if (i < top && swap_in(local, m, &round[n])) {
+			/* the owner of that one is this thread, and it is not inside */
+			round[n].won = is_own(local, round[n].before);
+			own += round[n].won;
+			n++;
+		}
+		if (n < SIO_STEAL_ROUND && i < top)
+			continue;
+		if (n > own)
+			settle_round(local, round, n);
+		if (keep_one(local, round, n, slot)) {
+			local->walk = m;
+			if (local->shard != NULL)
+				atomic_store_explicit(&local->shard->steals,
+					atomic_load_explicit(
+						&local->shard->steals, memory_order_relaxed) +
+						1,
+					memory_order_relaxed);
+			return true;
+		}
+		n = 0;
+		own = 0;
+	}
+	return false;
+}

@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the slabio authors
+ */
+
+/* Several threads of one process: stealing, migration, threads that come and go. */
+
+#include "unit_env.h"
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdatomic.h>
+#include <slabio/pool.h>
+
+static struct sio_pool *
+make(const char *name, uint32_t n, uint32_t magazine_size, uint32_t max_shards)
+{
+	struct sio_pool_opts opts = {
+		.sz = sizeof(opts),
+		.name = name,
+		.n_blocks = n,
+		.block_size = 64,
+		.magazine_size = magazine_size,
+		.max_shards = max_shards,
+		.backing = SIO_BACKING_MEMFD,
+	};
+	struct sio_pool *pool;
+
+	assert_int_equal(sio_pool_create(&opts, &pool), 0);
+	return pool;
+}
+
+static void
+assert_all_free(struct sio_pool *pool, uint32_t n)
+{
+	struct sio_audit_report report;
+	struct sio_audit *a;
+
+	assert_int_equal(sio_audit_begin(pool, &a), 0);
+	sio_audit_end(a, &report);
+	assert_true(sio_audit_clean(&report));
+	assert_int_equal(report.outstanding, 0);
+	assert_int_equal(report.met[SIO_PLACE_DEPOT] + report.met[SIO_PLACE_SHARD], n);
+	assert_int_equal(sio_pool_free_count(pool), n);
+}
+
+struct idle {
+	struct sio_pool *pool;
+	uint32_t n;
+	sem_t *ready, *end;
+};
+
+/* Takes blocks into its shard and sleeps with them there. */
+static void *
+idle_thread(void *arg)
+{
+	struct idle *idle = arg;
+	uint32_t *handles = calloc(idle->n, sizeof(uint32_t));
+
+	if (handles == NULL || sio_pool_take(idle->pool, handles, idle->n) != 0 ||
+		sio_pool_give(idle->pool, handles, idle->n) != 0)
+		abort();
+	free(handles);
+	sem_post(idle->ready);
+	sem_wait(idle->end);
+	return NULL;
+}
+
+static void
+stealing_reaches_the_last_block_of_idle_threads(void **state)
+{
+	enum { THREADS = 5, N = 200 };
+	struct sio_pool *pool = make("idle", N, 8, 0);
+	pthread_t threads[THREADS];
+	uint32_t handles[N];
+	bool seen[N] = {false};
+	sem_t ready, end;
+	struct idle idle = {.pool = pool, .n = N, .ready = &ready, .end = &end};
+
+	(void)state;
+	sem_init(&ready, 0, 0);
+	sem_init(&end, 0, 0);
+	for (unsigned int i = 0; i < THREADS; i++) {
+		/* each leaves up to two magazines in its shard */
+		assert_int_equal(pthread_create(&threads[i], NULL, idle_thread, &idle), 0);
+		sem_wait(&ready);
+	}
+	for (unsigned int i = 0; i < N; i++) {
+		assert_int_equal(sio_pool_take_one(pool, &handles[i]), 0);
+		assert_false(seen[handles[i]]);
+		seen[handles[i]] = true;
+	}
+	assert_int_equal(sio_pool_take_one(pool, &handles[0]), -ENOBUFS);
+	assert_int_equal(sio_pool_give(pool, handles, N), 0);
+	/* and all at once */
+	assert_int_equal(sio_pool_take(pool, handles, N), 0);
+	assert_int_equal(sio_pool_give(pool, handles, N), 0);
+	for (unsigned int i = 0; i < THREADS; i++)
+		sem_post(&end);
+	for (unsigned int i = 0; i < THREADS; i++)
+		pthread_join(threads[i], NULL);
+	assert_all_free(pool, N);
+	sio_pool_destroy(pool);
+}
+
+static void *
+take_all_give_half(void *arg)
+{
+	struct idle *idle = arg;
+	uint32_t handles[64];
+
+	if (sio_pool_take(idle->pool, handles, 64) != 0 ||
+		sio_pool_give(idle->pool, handles, 64) != 0)
+		abort();
+	return NULL;
+}
+
+static void
+a_thread_that_ends_gives_its_shard_back(void **state)
+{
+	struct sio_pool *pool = make("ends", 64, 16, 0);
+	struct idle idle = {.pool = pool};
+	struct sio_pool_info info;
+	struct sio_audit_report report;
+	struct sio_audit *a;
+	pthread_t thread;
+
+	(void)state;
+	for (unsigned int i = 0; i < 50; i++) {
+		assert_int_equal(pthread_create(&thread, NULL, take_all_give_half, &idle), 0);
+		pthread_join(thread, NULL);
+		sio_pool_info(pool, &info);
+		assert_int_equal(info.shards_used, 0);
+	}
+	assert_int_equal(sio_audit_begin(pool, &a), 0);
+	sio_audit_end(a, &report);
+	assert_int_equal(report.met[SIO_PLACE_DEPOT], 64);
+	assert_all_free(pool, 64);
+	sio_pool_destroy(pool);
+}
+
+static void
+threads_beyond_the_shards_work_from_the_depot(void **state)
+{
+	struct sio_pool *pool = make("beyond", 64, 16, 1);
+	struct idle idle = {.pool = pool};
+	struct sio_pool_info info;
+	pthread_t thread;
+	uint32_t handle;
+
+	(void)state;
+	assert_int_equal(sio_pool_take_one(pool, &handle), 0);
+	assert_int_equal(sio_pool_give(pool, &handle, 1), 0);
+	assert_int_equal(pthread_create(&thread, NULL, take_all_give_half, &idle), 0);
+	pthread_join(thread, NULL);
+	sio_pool_info(pool, &info);
+	assert_int_equal(info.shards_used, 1);
+	assert_all_free(pool, 64);
+	sio_pool_destroy(pool);
+}
+
+/* ---- many threads, every block's holder checked ---- */
+
+enum { STRESS_N = 150 };
+
+struct stress {
+	struct sio_pool *pool;
+	unsigned int seed, rounds;
+	_Atomic uint32_t *holder; /* per block: 0 free, else who has it */
+	atomic_uint *dry;
+	pthread_mutex_t *lock; /* the hand-over between threads */
+	uint32_t *shared;
+	uint32_t *n_shared;
+};
+
+static void
+now_mine(struct stress *s, const uint32_t *handles, uint32_t n, uint32_t me)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t nobody = 0;
+
+		if (!atomic_compare_exchange_strong(&s->holder[handles[i]], &nobody, me))
+			abort();
+	}
+}
+
+static void
+no_more_mine(struct stress *s, const uint32_t *handles, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++)
+		if (atomic_exchange(&s->holder[handles[i]], 0) == 0)
+			abort();
+}
+
+static void *
+stress_thread(void *arg)
+{
+	struct stress *s = arg;
+	uint32_t held[64], n_held = 0, n;
+	uint32_t me = s->seed;
+
+	for (unsigned int i = 0; i < s->rounds; i++) {
+		switch ((unsigned int)rand_r(&s->seed) % 4) {
+		case 0:
+			n = (uint32_t)rand_r(&s->seed) % (65 - n_held);
+			if (sio_pool_take(s->pool, held + n_held, n) == 0) {
+				now_mine(s, held + n_held, n, me);
+				n_held += n;
+			} else {
+				atomic_fetch_add(s->dry, 1);
+			}
+			break;
+		case 1:
+			n = n_held > 0 ? (uint32_t)rand_r(&s->seed) % (n_held + 1) : 0;
+			no_more_mine(s, held + n_held - n, n);
+			if (sio_pool_give(s->pool, held + n_held - n, n) != 0)
+				abort();
+			n_held -= n;
+			break;
+		case 2: /* what one takes, another gives */
+			pthread_mutex_lock(s->lock);
+			while (n_held > 0 && *s->n_shared < 64)
+				s->shared[(*s->n_shared)++] = held[--n_held];
+			pthread_mutex_unlock(s->lock);
+			break;
+		default:
+			pthread_mutex_lock(s->lock);
+			while (n_held < 64 && *s->n_shared > 0)
+				held[n_held++] = s->shared[--(*s->n_shared)];
+			pthread_mutex_unlock(s->lock);
+		}
+		if (i % 5000 == 4999)
+			sio_pool_thread_end(s->pool);
+	}
+	no_more_mine(s, held, n_held);
+	if (sio_pool_give(s->pool, held, n_held) != 0)
+		abort();
+	return NULL;
+}
+
+static void
+no_block_is_had_twice_by_threads_that_take_give_pass_and_steal(void **state)
+{
+	enum { THREADS = 6 };
+	static _Atomic uint32_t holder[STRESS_N];
+	static uint32_t shared[64];
+	static const uint32_t shards[] = {0, 3};
+	pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+	(void)state;
+	for (unsigned int run = 0; run < 2; run++) {
+		struct sio_pool *pool = make("stress", STRESS_N, 8, shards[run]);
+		struct stress stress[THREADS];
+		pthread_t threads[THREADS];
+		uint32_t n_shared = 0;
+		atomic_uint dry = 0;
+
+		for (unsigned int i = 0; i < THREADS; i++) {
+			stress[i] = (struct stress){.pool = pool,
+				.seed = run * 100 + i + 1,
+				.rounds = 20000,
+				.holder = holder,
+				.dry = &dry,
+				.lock = &lock,
+				.shared = shared,
+				.n_shared = &n_shared};
+			assert_int_equal(
+				pthread_create(&threads[i], NULL, stress_thread, &stress[i]), 0);
+		}
+		for (unsigned int i = 0; i < THREADS; i++)
+			pthread_join(threads[i], NULL);
+		/* 6 threads that hold up to 64 and pass up to 64 of 150 blocks run dry now and then */
+		assert_true(atomic_load(&dry) > 0);
+		for (uint32_t i = 0; i < n_shared; i++)
+			assert_int_not_equal(atomic_exchange(&holder[shared[i]], 0), 0);
+		assert_int_equal(sio_pool_give(pool, shared, n_shared), 0);
+		for (uint32_t b = 0; b < STRESS_N; b++)
+			assert_int_equal(atomic_load(&holder[b]), 0);
+		assert_all_free(pool, STRESS_N);
+		sio_pool_destroy(pool);
+	}
+}
+
+static void
+many_pools_in_one_thread_do_not_mix(void **state)
+{
+	struct sio_pool *pools[40];
+	uint32_t handles[40];
+	char name[16];
+
+	(void)state;
+	for (unsigned int round = 0; round < 3; round++) {
+		for (unsigned int i = 0; i < 40; i++) {
+			snprintf(name, sizeof(name), "many%u", i);
+			pools[i] = make(name, i + 1, 2, 2);
+			assert_int_equal(sio_pool_take_one(pools[i], &handles[i]), 0);
+		}
+		for (unsigned int i = 0; i < 40; i++) {
+			assert_int_equal(sio_pool_free_count(pools[i]), i);
+			assert_int_equal(sio_pool_give(pools[i], &handles[i], 1), 0);
+			assert_all_free(pools[i], i + 1);
+			sio_pool_destroy(pools[i]);
+		}
+	}
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(stealing_reaches_the_last_block_of_idle_threads),
+		cmocka_unit_test(a_thread_that_ends_gives_its_shard_back),
+		cmocka_unit_test(threads_beyond_the_shards_work_from_the_depot),
+		cmocka_unit_test(no_block_is_had_twice_by_threads_that_take_give_pass_and_steal),
+		cmocka_unit_test(many_pools_in_one_thread_do_not_mix),
+	};
+
+	unit_env_init();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
