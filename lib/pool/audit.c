@@ -142,8 +142,8 @@ walk_magazine(struct sio_audit *audit, uint32_t m, uint32_t *handles)
 			count = pool->magazine_size;
 		}
 		for (uint32_t i = 0; i < count; i++)
-			handles[i] = __atomic_load_n(&mag->handles[i], __ATOMIC_RELAXED);
-		atomic_thread_fence(memory_order_acquire);
+			/* acquire: the second stamp is read after them */
+			handles[i] = __atomic_load_n(&mag->handles[i], __ATOMIC_ACQUIRE);
 		after = stamp_now(audit, m);
 		if (stamp_same(&before, &after))
 			break;

@@ -33,7 +33,7 @@
 static char unit_env_dir[128];
 static pid_t unit_env_pid;
 /** The last message of the library, to be looked into by tests. Shown too if UNIT_LOG is set. */
-static char unit_log_last[1024];
+static _Thread_local char unit_log_last[1024];
 
 static inline void
 unit_env_log(enum sio_log_level level, const char *message, void *arg)
