@@ -1,2 +1,31 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # The front door; everything else is Meson.
+
+BUILD ?= build
+
+.PHONY: all setup demo test clean
+
+all: $(BUILD)/build.ninja
+	@ninja -C $(BUILD)
+
+# Driver headers that came or changed are found by a new look at DPDK.
+$(BUILD)/build.ninja: $(wildcard dpdk-sdk/VERSION)
+	@command -v meson >/dev/null || { echo "Meson is missing: run 'sudo make setup' first" >&2; exit 1; }
+	@if [ -f $@ ]; then meson configure --clearcache $(BUILD) && meson setup --reconfigure $(BUILD); \
+	else meson setup $(BUILD); fi
+	@touch $@
+
+setup:
+	@usertools/setup.sh --examples
+	@usertools/hugepages.sh || [ $$? -eq 3 ]
+
+demo: setup
+	@$(MAKE) --no-print-directory all
+	@usertools/demo.sh
+
+test: setup
+	@$(MAKE) --no-print-directory all
+	@meson test -C $(BUILD) --no-rebuild --print-errorlogs
+
+clean:
+	rm -rf $(BUILD)
