@@ -85,7 +85,7 @@ read_installed() {
 }
 
 install_packages() {
-	if ! command -v dpkg-query apt-get >/dev/null; then
+	if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
 		fail "needs dpkg-query and apt-get; without them install by hand: ${packages[*]}"
 	fi
 
