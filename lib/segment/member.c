@@ -227,6 +227,8 @@ sio_segment_rejoin(struct sio_segment *seg)
 		rc = -EPERM;
 	} else {
 		rc = sio__member_join(seg);
+		if (rc == 0)
+			sio__segment_adopt(seg);
 		if (rc == -EAGAIN)
 			rc = -EUSERS;
 	}

@@ -68,7 +68,6 @@ sio__segment_new(void)
 
 	if (seg == NULL)
 		return NULL;
-	seg->refs = 1;
 	seg->fd = -1;
 	seg->dirfd = -1;
 	return seg;
@@ -80,6 +79,39 @@ sio__segment_free(struct sio_segment *seg)
 	if (seg->dirfd >= 0)
 		close(seg->dirfd);
 	free(seg);
+}
+
+void
+sio__segment_adopt(struct sio_segment *seg)
+{
+	sio__epoch_start();
+	seg->own_epoch = sio__epoch();
+	seg->own_refs = seg->refs;
+}
+
+void
+sio__segment_ref(struct sio_segment *seg)
+{
+	sio__epoch_start();
+	if (seg->own_epoch != sio__epoch()) {
+		seg->own_epoch = sio__epoch();
+		seg->own_refs = 0;
+	}
+	seg->own_refs++;
+	seg->refs++;
+}
+
+void
+sio__segment_unref(struct sio_segment *seg)
+{
+	/* a forked child that attached by itself ends that first, and with it its membership */
+	if (seg->own_epoch == sio__epoch() && seg->own_refs > 0 && --seg->own_refs == 0 &&
+		seg->slots != NULL)
+		sio__member_leave(seg);
+	if (--seg->refs > 0)
+		return;
+	sio__backing_drop(seg);
+	sio__segment_free(seg);
 }
 
 /* Opens the runtime folder and makes sure that the name is free, so that a dead one's memory is free too. */
@@ -158,7 +190,7 @@ sio_segment_create(const struct sio_segment_opts *opts, struct sio_segment **out
 		sio__segment_free(seg);
 		return rc;
 	}
-	sio__epoch_start();
+	sio__segment_ref(seg);
 	seg->creator_epoch = sio__epoch();
 	seg->joins = true;
 	rc = name_prepare(seg, opts->name);
@@ -237,17 +269,12 @@ sio_segment_detach(struct sio_segment *seg)
 
 	if (seg == NULL || sio__registry_lock() < 0)
 		return;
-	if (--seg->refs == 0) {
-		/* the name of a memfd leads through its creator: with it, the name ends */
-		memfd = seg->backing == SIO_BACKING_MEMFD || seg->backing == SIO_BACKING_MEMFD_HUGE;
-		if (memfd && seg->dirfd >= 0 && sio__segment_is_creator(seg) &&
-			atomic_load_explicit(&segment_stamp(seg)->published, memory_order_relaxed))
-			sio__name_remove(seg);
-		if (seg->slots != NULL)
-			sio__member_leave(seg);
-		sio__backing_drop(seg);
-		sio__segment_free(seg);
-	}
+	/* the name of a memfd leads through its creator: with it, the name ends */
+	memfd = seg->backing == SIO_BACKING_MEMFD || seg->backing == SIO_BACKING_MEMFD_HUGE;
+	if (seg->refs == 1 && memfd && seg->dirfd >= 0 && sio__segment_is_creator(seg) &&
+		atomic_load_explicit(&segment_stamp(seg)->published, memory_order_relaxed) != 0)
+		sio__name_remove(seg);
+	sio__segment_unref(seg);
 	sio__registry_unlock();
 }
 

@@ -140,6 +140,7 @@ segment_open(int fd, const struct sio_stamp *stamp, const char *name,
 		return rc;
 	}
 	seg->slots = (struct sio_slot *)(void *)(seg->base + SIO_SLOTS_OFFSET);
+	sio__segment_ref(seg);
 	sio__registry_add(seg);
 	*out = seg;
 	return 0;
@@ -163,18 +164,8 @@ segment_again(struct sio_segment *seg, const struct sio_segment_attach_opts *opt
 		}
 		seg->writable = true;
 	}
-	seg->refs++;
+	sio__segment_ref(seg);
 	return 0;
-}
-
-static void
-segment_drop(struct sio_segment *seg)
-{
-	if (--seg->refs > 0)
-		return;
-	sio__member_leave(seg);
-	sio__backing_drop(seg);
-	sio__segment_free(seg);
 }
 
 /* Becomes a member unless told not to or one already. @return 0; -EUSERS; -EAGAIN; -errno */
@@ -267,7 +258,7 @@ attach_try(int dirfd, const char *name, const struct sio_segment_attach_opts *op
 			again.st.st_ino != seg->ino))
 		rc = -EAGAIN;
 	if (rc < 0) {
-		segment_drop(seg);
+		sio__segment_unref(seg);
 		return rc;
 	}
 	*out = seg;
@@ -354,7 +345,7 @@ attach_fd(int fd, const struct sio_segment_attach_opts *opts, struct sio_segment
 		return rc;
 	rc = segment_join(seg, opts);
 	if (rc < 0) {
-		segment_drop(seg);
+		sio__segment_unref(seg);
 		return rc;
 	}
 	*out = seg;

@@ -30,7 +30,9 @@
 
 struct sio_segment {
 	struct sio_segment *next; /**< in the registry */
-	unsigned int refs;	  /**< attaches in this process */
+	unsigned int refs;	  /**< attaches, of this process and inherited by fork() */
+	unsigned int own_refs;	  /**< those of this process; without one it is no member */
+	uint32_t own_epoch;	  /**< epoch of the process whose own_refs these are */
 	dev_t dev; /**< with ino: what the registry finds it by; not for lent memory */
 	ino_t ino;
 	int fd;	   /**< the only descriptor of the file in this process; -1: lent */
@@ -155,6 +157,12 @@ bool sio__opts_ok(const void *opts, size_t found, size_t known);
 struct sio_segment *sio__segment_new(void);
 /** Frees the structure and what it refers to outside the backing. */
 void sio__segment_free(struct sio_segment *seg);
+/** Counts one more attach of this process. Registry mutex held. */
+void sio__segment_ref(struct sio_segment *seg);
+/** Makes the inherited attaches this process's own. Registry mutex held. */
+void sio__segment_adopt(struct sio_segment *seg);
+/** Counts one less; the last of this process leaves, the last of all unmaps. Registry mutex held. */
+void sio__segment_unref(struct sio_segment *seg);
 
 /* segment_attach.c */
 /** Reads a file's stamp without mapping it. @return 0; -EPROTO too short or no stamp; -errno */
