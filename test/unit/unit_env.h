@@ -92,10 +92,18 @@ unit_env_init(void)
 static inline pid_t
 unit_fork(int (*fn)(void *arg), void *arg)
 {
-	pid_t pid = fork();
+	static const int caught[] = {SIGFPE, SIGILL, SIGSEGV, SIGBUS, SIGSYS};
+	unsigned int i;
+	pid_t pid;
+
+	fflush(NULL);
+	pid = fork();
 
 	assert_true(pid >= 0);
 	if (pid == 0) {
+		/* cmocka's handlers would take a crash of the child for one of the test, and run on in it */
+		for (i = 0; i < sizeof(caught) / sizeof(caught[0]); i++)
+			signal(caught[i], SIG_DFL);
 		alarm(60); /* no child outlives a test that failed by more than this */
 		_exit(fn(arg));
 	}
