@@ -6,6 +6,7 @@
 
 #include "unit_env.h"
 #include <pthread.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <stdatomic.h>
 #include <slabio/pool.h>
@@ -169,6 +170,7 @@ struct stress {
 	pthread_mutex_t *lock; /* the hand-over between threads */
 	uint32_t *shared;
 	uint32_t *n_shared;
+	pthread_barrier_t *start;
 };
 
 static void
@@ -197,6 +199,8 @@ stress_thread(void *arg)
 	uint32_t held[64], n_held = 0, n;
 	uint32_t me = s->seed;
 
+	/* all begin together, and let each other run with blocks in hand, so that they meet */
+	pthread_barrier_wait(s->start);
 	for (unsigned int i = 0; i < s->rounds; i++) {
 		switch ((unsigned int)rand_r(&s->seed) % 4) {
 		case 0:
@@ -227,6 +231,8 @@ stress_thread(void *arg)
 				held[n_held++] = s->shared[--(*s->n_shared)];
 			pthread_mutex_unlock(s->lock);
 		}
+		if (i % 64 == 0)
+			sched_yield();
 		if (i % 5000 == 4999)
 			sio_pool_thread_end(s->pool);
 	}
@@ -252,7 +258,9 @@ no_block_is_had_twice_by_threads_that_take_give_pass_and_steal(void **state)
 		pthread_t threads[THREADS];
 		uint32_t n_shared = 0;
 		atomic_uint dry = 0;
+		pthread_barrier_t start;
 
+		pthread_barrier_init(&start, NULL, THREADS);
 		for (unsigned int i = 0; i < THREADS; i++) {
 			stress[i] = (struct stress){.pool = pool,
 				.seed = run * 100 + i + 1,
@@ -261,7 +269,8 @@ no_block_is_had_twice_by_threads_that_take_give_pass_and_steal(void **state)
 				.dry = &dry,
 				.lock = &lock,
 				.shared = shared,
-				.n_shared = &n_shared};
+				.n_shared = &n_shared,
+				.start = &start};
 			assert_int_equal(
 				pthread_create(&threads[i], NULL, stress_thread, &stress[i]), 0);
 		}

@@ -43,13 +43,13 @@ struct sio_pool;
 /** How to create a pool. Set sz to sizeof(struct sio_pool_opts) and zero the rest. */
 struct sio_pool_opts {
 	size_t sz;
-	const char *name;	  /**< also the name of its metadata segment */
-	uint32_t n_blocks;	  /**< number of blocks, at least 1 */
-	uint32_t block_size;	  /**< bytes of a block, at least 1; informative for lent payload */
-	uint32_t magazine_size;	  /**< handles per magazine, 2 to 1022; 0: chosen from n_blocks and shards */
-	uint32_t max_shards;	  /**< 1 to SIO_POOL_SHARDS_MAX; 0: 160 */
-	uint32_t flags;		  /**< SIO_POOL_... */
-	bool lent_payload;	  /**< payload comes by sio_pool_add_memory(); else a segment NAME.data is made */
+	const char *name;	/**< also the name of its metadata segment */
+	uint32_t n_blocks;	/**< number of blocks, at least 1 */
+	uint32_t block_size;	/**< bytes of a block, at least 1; informative for lent payload */
+	uint32_t magazine_size; /**< handles per magazine, 2 to 1022; 0: from n_blocks and CPUs */
+	uint32_t max_shards;	/**< 1 to SIO_POOL_SHARDS_MAX; 0: 160 */
+	uint32_t flags;		/**< SIO_POOL_... */
+	bool lent_payload; /**< payload comes by sio_pool_add_memory(); else a segment NAME.data is made */
 	enum sio_backing backing; /**< of the payload segment */
 	int numa_node;		  /**< preferred node + 1; 0: none */
 };
@@ -83,8 +83,8 @@ SIO_API int sio_pool_publish(struct sio_pool *pool);
 /** How to attach. Set sz to sizeof(struct sio_pool_attach_opts) and zero the rest. */
 struct sio_pool_attach_opts {
 	size_t sz;
-	bool observe;	  /**< no member, metadata only: audit and information calls only */
-	bool no_payload;  /**< do not map the payload segment */
+	bool observe;	 /**< no member, metadata only: audit and information calls only */
+	bool no_payload; /**< do not map the payload segment */
 };
 
 /**
@@ -155,15 +155,15 @@ struct sio_pool_info {
 	char name[SIO_NAME_LEN];
 	char payload[SIO_NAME_LEN]; /**< name of the payload segment; "" if lent */
 	uint32_t flags;
-	uint32_t n_blocks;	/**< as created */
-	uint32_t populated;	/**< blocks with memory */
+	uint32_t n_blocks;  /**< as created */
+	uint32_t populated; /**< blocks with memory */
 	uint32_t block_size;
 	uint32_t magazine_size;
 	uint32_t n_magazines;
 	uint32_t max_shards;
-	uint32_t shards_used;	/**< now */
-	uint32_t members;	/**< slots not free */
-	uint32_t free_blocks;	/**< see sio_pool_free_count() */
+	uint32_t shards_used; /**< now */
+	uint32_t members;     /**< slots not free */
+	uint32_t free_blocks; /**< see sio_pool_free_count() */
 };
 
 /** Facts about a pool. Any thread, observers too. */
@@ -187,15 +187,15 @@ enum sio_place {
 };
 
 struct sio_audit_report {
-	uint32_t populated;		/**< blocks that must be somewhere */
-	uint32_t met[SIO_PLACES];	/**< blocks met, by place of the first meeting */
-	uint32_t outstanding;		/**< met nowhere: in the hands of members that keep no holder words */
-	uint32_t twice;			/**< met more than once: a fault of the pool or a wrong give */
-	uint32_t strange;		/**< handles outside the pool: memory was overwritten */
-	uint32_t holder_wrong;		/**< exact pools: free blocks whose holder word names somebody impossible */
-	uint32_t unsettled;		/**< magazines that changed while they were looked at, or in an operation */
-	uint32_t dead_members;		/**< members that died and are not settled */
-	uint32_t dead_blocks;		/**< blocks met in shards of dead members */
+	uint32_t populated;	  /**< blocks that must be somewhere */
+	uint32_t met[SIO_PLACES]; /**< blocks met, by place of the first meeting */
+	uint32_t outstanding; /**< met nowhere: in the hands of members that keep no holder words */
+	uint32_t twice;	      /**< met more than once: a fault of the pool or a wrong give */
+	uint32_t strange;     /**< handles outside the pool: memory was overwritten */
+	uint32_t holder_wrong; /**< exact pools: free blocks whose holder word names another */
+	uint32_t unsettled;    /**< magazines that changed while looked at, or in an operation */
+	uint32_t dead_members; /**< members that died and are not settled */
+	uint32_t dead_blocks;  /**< blocks met in shards of dead members */
 };
 
 struct sio_audit;

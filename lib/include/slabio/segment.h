@@ -45,7 +45,7 @@ enum sio_backing {
 };
 
 /** What a segment holds; attaching with another kind is refused. */
-#define SIO_KIND(a, b, c, d)                                                                       \
+#define SIO_KIND(a, b, c, d) \
 	((uint32_t)(a) | (uint32_t)(b) << 8 | (uint32_t)(c) << 16 | (uint32_t)(d) << 24)
 #define SIO_KIND_RAW  SIO_KIND('R', 'A', 'W', ' ')
 #define SIO_KIND_POOL SIO_KIND('P', 'O', 'O', 'L')
@@ -62,16 +62,16 @@ struct sio_segment;
 /** How to create a segment. Set sz to sizeof(struct sio_segment_opts) and zero the rest. */
 struct sio_segment_opts {
 	size_t sz;
-	const char *name;	  /**< unique per runtime folder; NULL: nobody attaches by name */
-	uint32_t kind;		  /**< SIO_KIND_... */
-	uint32_t layout_version;  /**< version of what the user keeps in it; checked at attach */
-	uint64_t config_hash;	  /**< hash of the user's configuration; checked at attach unless 0 there */
-	uint64_t data_size;	  /**< bytes wanted at sio_segment_data(), at least 1 */
-	enum sio_backing backing; /**< see there; the fallback taken is visible in sio_segment_backing() */
+	const char *name;	 /**< unique per runtime folder; NULL: nobody attaches by name */
+	uint32_t kind;		 /**< SIO_KIND_... */
+	uint32_t layout_version; /**< version of what the user keeps in it; checked at attach */
+	uint64_t config_hash; /**< of the user's configuration; checked at attach unless 0 there */
+	uint64_t data_size;   /**< bytes wanted at sio_segment_data(), at least 1 */
+	enum sio_backing backing; /**< the one taken in the end: sio_segment_backing() */
 	int numa_node;		  /**< preferred node + 1; 0: none */
 	uint32_t mode;		  /**< file permission bits; 0: 0600 */
 	void *lent_addr;	  /**< SIO_BACKING_LENT: the memory, aligned to 4096 */
-	uint64_t lent_size;	  /**< SIO_BACKING_LENT: its size, SIO_SEGMENT_HEADER_SIZE included */
+	uint64_t lent_size; /**< SIO_BACKING_LENT: its size, SIO_SEGMENT_HEADER_SIZE included */
 };
 
 /**
@@ -156,10 +156,10 @@ SIO_API const char *sio_segment_name(const struct sio_segment *seg);
 /** A member's name: slot in bits 0-5, generation in bits 6-21. 0 is nobody's (generations start at 1). */
 typedef uint32_t sio_member_t;
 
-#define SIO_MEMBER_NONE		     0u
-#define SIO_MEMBER_BITS		     22
-#define SIO_MEMBER_NAME(slot, gen)   ((uint32_t)(slot) | (uint32_t)(gen) << 6)
-#define SIO_MEMBER_SLOT(member)	     ((member) & 63u)
+#define SIO_MEMBER_NONE		      0u
+#define SIO_MEMBER_BITS		      22
+#define SIO_MEMBER_NAME(slot, gen)    ((uint32_t)(slot) | (uint32_t)(gen) << 6)
+#define SIO_MEMBER_SLOT(member)	      ((member)&63u)
 #define SIO_MEMBER_GENERATION(member) (((member) >> 6) & 0xffffu)
 
 /**
@@ -177,9 +177,9 @@ SIO_API sio_member_t sio_segment_self(const struct sio_segment *seg);
 SIO_API int sio_segment_rejoin(struct sio_segment *seg);
 
 enum sio_member_state {
-	SIO_MEMBER_FREE = 0,   /**< the slot is free, or the name is of an earlier generation of it */
-	SIO_MEMBER_LIVE = 1,   /**< its process holds its life token */
-	SIO_MEMBER_DEAD = 2,   /**< its process is gone and what it held is not settled yet */
+	SIO_MEMBER_FREE = 0, /**< the slot is free, or the name is of an earlier generation of it */
+	SIO_MEMBER_LIVE = 1, /**< its process holds its life token */
+	SIO_MEMBER_DEAD = 2, /**< its process is gone and what it held is not settled yet */
 	SIO_MEMBER_JOINING = 3 /**< between taking the slot and being there; its process lives */
 };
 
@@ -190,13 +190,14 @@ SIO_API enum sio_member_state sio_member_state(struct sio_segment *seg, sio_memb
 struct sio_member_info {
 	sio_member_t member;
 	enum sio_member_state state;
-	int32_t pid;	      /**< as the member saw itself; only for people to read */
-	uint64_t joined_ns;   /**< CLOCK_MONOTONIC */
+	int32_t pid;	    /**< as the member saw itself; only for people to read */
+	uint64_t joined_ns; /**< CLOCK_MONOTONIC */
 	char command[16];
 };
 
 /** The member in a slot. @return 0; -EINVAL slot out of range; -ENOENT the slot is free. */
-SIO_API int sio_member_get(struct sio_segment *seg, unsigned int slot, struct sio_member_info *info);
+SIO_API int sio_member_get(
+	struct sio_segment *seg, unsigned int slot, struct sio_member_info *info);
 
 /**
  * Frees the slot of a dead member after everything in its name was settled. One caller wins.
