@@ -28,6 +28,8 @@
 extern "C" {
 #endif
 
+/** Smallest capacity of a ring in elements. */
+#define SIO_RBUFF_CAPACITY_MIN 8u
 /** Largest capacity of a ring in elements. */
 #define SIO_RBUFF_CAPACITY_MAX (1u << 24)
 
@@ -86,8 +88,11 @@ SIO_API int sio_rbuff_create(const struct sio_rbuff_opts *opts, struct sio_rbuff
 /**
  * Attaches to a ring by name.
  *
- * @return 0; -ENOENT; -EPROTO no ring, or of another layout version; -EBUSY a living process has that role
- *         already; another negative errno of sio_segment_attach()
+ * Who attaches in the place of a dead member goes on where that one stopped: a consumer with the first
+ * element that is not stated as consumed, a producer after the last one published.
+ *
+ * @return 0; -ENOENT; -EPROTO no ring, damaged, or of another layout version; -EBUSY a living process (this one
+ *         included) has that role already; -EINVAL; another negative errno of sio_segment_attach()
  */
 SIO_API int sio_rbuff_attach(const char *name, enum sio_rbuff_role role, struct sio_rbuff **ring);
 
@@ -100,8 +105,12 @@ SIO_API void sio_rbuff_destroy(struct sio_rbuff *ring);
 /**
  * Writes elements in order.
  *
+ * A bulk write is published element by element like any other: a reader may find its first part already.
+ *
  * @param elements n elements of the ring's element size
- * @return number written: n or 0 (bulk), 0 to n (burst); -EROFS or -ESHUTDOWN by state (nothing written)
+ * @return number written: n or 0 (bulk), 0 to n (burst); or, with nothing written: -EROFS or -ESHUTDOWN by
+ *         state; -EINVAL n is larger than the capacity (bulk); -EPERM this handle is not the producer's, or
+ *         came here through fork(); -EPROTO the consumer's position makes no sense: give the ring up
  */
 SIO_API int sio_rbuff_write_bulk(struct sio_rbuff *ring, const void *elements, unsigned int n);
 SIO_API int sio_rbuff_write_burst(struct sio_rbuff *ring, const void *elements, unsigned int n);
@@ -109,7 +118,11 @@ SIO_API int sio_rbuff_write_burst(struct sio_rbuff *ring, const void *elements, 
 /**
  * Reads elements in order. What was queued before a state was set is delivered before the state is seen.
  *
- * @return number read: n or 0 (bulk), 0 to n (burst); -ESHUTDOWN or -EPIPE by state, once drained
+ * A rest that is smaller than n is no drained ring: a bulk read then returns 0, a burst read takes the rest.
+ *
+ * @return number read: n or 0 (bulk), 0 to n (burst); or, with nothing read: -ESHUTDOWN or -EPIPE by state, once
+ *         drained; -EINVAL n is larger than the capacity (bulk); -EPERM this handle is not the consumer's, or came
+ *         here through fork(); -EPROTO no producer of this ring wrote what is there: give the ring up
  */
 SIO_API int sio_rbuff_read_bulk(struct sio_rbuff *ring, void *elements, unsigned int n);
 SIO_API int sio_rbuff_read_burst(struct sio_rbuff *ring, void *elements, unsigned int n);
@@ -119,8 +132,10 @@ SIO_API int sio_rbuff_read_burst(struct sio_rbuff *ring, void *elements, unsigne
  * or the time has come. SIO_FOREVER never times out but still looks at the peer's life token every second.
  *
  * @param deadline_ns absolute, CLOCK_MONOTONIC
+ * Writes are bulk, reads are burst. A peer that has not attached yet, or that left in order, is waited for.
+ *
  * @return as the plain forms, never 0 for n > 0; -ETIMEDOUT; -EPIPE the peer is dead and nothing is left to
- *         read; -EINVAL n is larger than the capacity (bulk)
+ *         read, or no room left to write
  */
 SIO_API int sio_rbuff_write_timed(
 	struct sio_rbuff *ring, const void *elements, unsigned int n, uint64_t deadline_ns);
@@ -150,7 +165,10 @@ SIO_API uint64_t sio_rbuff_consumed(const struct sio_rbuff *ring);
  */
 SIO_API int sio_rbuff_peek(const struct sio_rbuff *ring, uint64_t position, void *element);
 
-/** State of the process on the other side: FREE while nobody has attached yet. Makes a system call. */
+/**
+ * State of the process on the other side: FREE while nobody has attached yet or after it left, LIVE, or DEAD
+ * until somebody takes its role over. To an observer the other side is the producer. Makes a system call.
+ */
 SIO_API enum sio_member_state sio_rbuff_peer(struct sio_rbuff *ring);
 
 struct sio_rbuff_info {

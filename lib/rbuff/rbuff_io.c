@@ -1,0 +1,411 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the slabio authors
+ */
+
+/*
+ * The data path: writing and reading without waiting.
+ *
+ * Invariant: consumed <= published <= consumed + capacity, and every element in [consumed,
+ * published) is what was written at that position. rbuff_layout.h shows why no line is written
+ * while anything in it is still to be read.
+ *
+ *   step   who        word                         order     partner
+ *   w1     producer   elements of a line           plain     r2, through w2/r1
+ *   w2     producer   the line's end word          release   r1 (acquire)
+ *   w3     producer   positions[PRODUCER]          release   who looks for the published end
+ *   w4     producer   loads sleeping[CONSUMER]     after w2  the sleeper's barrier, rbuff_wait.c
+ *   r1     consumer   loads the line's end word    acquire   w2
+ *   r2     consumer   copies the elements          plain     w1
+ *   r3     consumer   positions[CONSUMER]          release   w0 (acquire), look_for_room()
+ *   r4     consumer   loads sleeping[PRODUCER]     after r3  the sleeper's barrier
+ *
+ * A producer that dies or stops before a w2 leaves elements that nobody sees and its successor
+ * overwrites; after it, they are published, whether w3 was done or not, since the end is always
+ * looked for in the lines from positions[PRODUCER] on. A consumer that dies or stops before r3
+ * leaves the elements unconsumed; its successor reads them again. Death before w4 or r4 leaves a
+ * sleeper to its own bounded sleep. In no case does the other side wait for anything.
+ *
+ * No end word and no position of the other side is believed: the cursors are private, and what is
+ * read from shared memory only ever limits how many elements of which private cursor says where may
+ * be touched.
+ */
+
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+#include "rbuff_private.h"
+
+#define LIKELY(x)   __builtin_expect(!!(x), 1)
+#define UNLIKELY(x) __builtin_expect(!!(x), 0)
+
+/**
+ * Lines ahead of the one begun that the producer asks for exclusively, so that its stores need not
+ * wait for the consumer's cache one by one. Only lines that it may write: never from under the
+ * consumer.
+ */
+#define PREFETCH_LINES 2u
+
+static inline void
+prefetch_exclusive(const void *p)
+{
+#if defined(__x86_64__)
+	/*
+	 * by hand: for the baseline processor the compiler makes it a prefetch for reading, which
+	 * gains nothing
+	 */
+	__asm__ volatile("prefetchw %0" : : "m"(*(const char *)p));
+#else
+	__builtin_prefetch(p, 1, 3);
+#endif
+}
+
+/**
+ * Does the other side sleep? Pairs with the barrier a sleeper issues between storing its word and
+ * its last look: either that look finds what was published before this, or this finds the word.
+ */
+static inline bool
+sleeps(const struct rbuff_side *side, enum sio_rbuff_role role)
+{
+	_Atomic uint32_t *word = &side->control->sleeping[role];
+
+	if (UNLIKELY(side->fences))
+		/*
+		 * a locked read in place of the barrier; orders the stores before it against the
+		 * word
+		 */
+		return atomic_fetch_add_explicit(word, 0, memory_order_seq_cst) != 0;
+	atomic_signal_fence(memory_order_seq_cst);
+	return atomic_load_explicit(word, memory_order_relaxed) != 0;
+}
+
+static inline void
+copy_elements(unsigned char *to, const unsigned char *from, uint32_t n, size_t size)
+{
+	for (uint32_t i = 0; i < n; i++)
+		memcpy(to + i * size, from + i * size, size);
+}
+
+/* ---- writing ---- */
+
+/** Writes n elements, which fit. per_line, size and offset are constants where this is inlined. */
+static inline __attribute__((always_inline)) void
+put(struct rbuff_side *side, const void *elements, uint32_t n, const uint32_t per_line,
+	const size_t size, const size_t offset)
+{
+	const unsigned char *from = elements;
+	struct rbuff_line *line = side->line;
+	uint32_t in_line = side->in_line;
+	uint64_t position = side->position;
+
+	do {
+		uint32_t k = per_line - in_line;
+		unsigned char *to = (unsigned char *)line + offset + in_line * size;
+
+		if (k > n)
+			k = n;
+		if (k == per_line)
+			memcpy(to, from, per_line * size);
+		else
+			copy_elements(to, from, k, size);
+		from += k * size;
+		n -= k;
+		in_line += k;
+		position += k;
+		/* w2 */
+		atomic_store_explicit(&line->end, position, memory_order_release);
+		if (in_line == per_line) {
+			struct rbuff_line *ahead;
+
+			in_line = 0;
+			if (++line == side->last)
+				line = side->first;
+			ahead = line + PREFETCH_LINES;
+			if (ahead >= side->last)
+				ahead -= side->lines;
+			if (side->limit - position >= (PREFETCH_LINES + 1) * per_line)
+				prefetch_exclusive(ahead);
+		}
+	} while (n != 0);
+	side->line = line;
+	side->in_line = in_line;
+	side->position = position;
+	/* w3 */
+	atomic_store_explicit(side->mine, position, memory_order_release);
+}
+
+/** @return whether the consumer's position was credible; the room is then up to date */
+static __attribute__((noinline)) bool
+look_for_room(struct rbuff_side *side)
+{
+	/* w0, pairs with r3: elements were copied out before they are overwritten */
+	uint64_t consumed = atomic_load_explicit(side->theirs, memory_order_acquire);
+	uint64_t believed = side->limit - side->capacity;
+
+	/* it never goes back, and never beyond what is written */
+	if (consumed - believed > side->position - believed)
+		return false;
+	side->limit = consumed + side->capacity;
+	return true;
+}
+
+static int
+write_refused(uint32_t state)
+{
+	return state & SIO_RBUFF_DOWN ? -ESHUTDOWN : -EROFS;
+}
+
+static inline __attribute__((always_inline)) int
+ring_write(struct sio_rbuff *ring, const void *elements, uint32_t n, bool bulk)
+{
+	struct rbuff_side *side = ring->side;
+	uint64_t room;
+	uint32_t state;
+
+	if (UNLIKELY(!side || side->kind != RBUFF_WRITES))
+		return -EPERM;
+	/* acquire: a write begun after somebody saw the state set finds it set */
+	state = atomic_load_explicit(&side->control->state, memory_order_acquire);
+	if (UNLIKELY(state & (SIO_RBUFF_RDONLY | SIO_RBUFF_DOWN)))
+		return write_refused(state);
+	room = side->limit - side->position;
+	if (UNLIKELY(room < n)) {
+		if (bulk && n > side->capacity)
+			return -EINVAL;
+		if (!look_for_room(side))
+			return -EPROTO;
+		room = side->limit - side->position;
+		if (room < n) {
+			if (bulk)
+				return 0;
+			n = (uint32_t)room;
+		}
+	}
+	if (UNLIKELY(n == 0))
+		return 0;
+	switch (side->element_size) {
+	case 4:
+		put(side, elements, n, SIO_RBUFF_PER_LINE_4, 4, SIO_RBUFF_OFFSET_4);
+		break;
+	case 8:
+		put(side, elements, n, SIO_RBUFF_PER_LINE_8, 8, SIO_RBUFF_OFFSET_8);
+		break;
+	default:
+		put(side, elements, n, SIO_RBUFF_PER_LINE_16, 16, SIO_RBUFF_OFFSET_16);
+		break;
+	}
+	/* w4 */
+	if (UNLIKELY(sleeps(side, SIO_RBUFF_CONSUMER)))
+		sio__rbuff_wake_side(side->control, SIO_RBUFF_CONSUMER);
+	return (int)n;
+}
+
+int
+sio_rbuff_write_bulk(struct sio_rbuff *ring, const void *elements, unsigned int n)
+{
+	return ring_write(ring, elements, n, true);
+}
+
+int
+sio_rbuff_write_burst(struct sio_rbuff *ring, const void *elements, unsigned int n)
+{
+	return ring_write(ring, elements, n, false);
+}
+
+/* ---- reading ---- */
+
+/**
+ * Elements that an end word publishes after a position of its line, of which `left` belong to the
+ * line at most.
+ *
+ * @return 0 to left; -EPROTO no producer of this ring wrote that
+ */
+static inline __attribute__((always_inline)) int
+published_after(uint64_t end, uint64_t position, uint32_t left)
+{
+	uint64_t n = end - position;
+
+	if (LIKELY(n - 1 < left))
+		return (int)n;
+	/* of an earlier lap, or nothing new: not above the position */
+	if (LIKELY((int64_t)n <= 0))
+		return 0;
+	return -EPROTO;
+}
+
+/**
+ * Reads n elements, or as many as there are if not whole. @return number read; -EPROTO for a bad
+ * end word
+ */
+static inline __attribute__((always_inline)) int
+get(struct rbuff_side *side, void *elements, uint32_t n, bool whole, const uint32_t per_line,
+	const size_t size, const size_t offset)
+{
+	unsigned char *to = elements;
+	struct rbuff_line *line = side->line;
+	uint32_t in_line = side->in_line;
+	uint64_t position = side->position;
+	uint64_t limit = side->limit;
+	uint32_t left = n;
+
+	do {
+		uint32_t k = (uint32_t)(limit - position);
+		const unsigned char *from = (const unsigned char *)line + offset + in_line * size;
+
+		if (k == 0) {
+			/* r1, pairs with w2 */
+			uint64_t end = atomic_load_explicit(&line->end, memory_order_acquire);
+			int found = published_after(end, position, per_line - in_line);
+
+			if (found <= 0) {
+				/*
+				 * whole: a later line is published and this one not; no producer
+				 * does that
+				 */
+				if (whole)
+					return -EPROTO;
+				if (left == n)
+					return found;
+				break;
+			}
+			k = (uint32_t)found;
+			limit = position + k;
+		}
+		if (k > left)
+			k = left;
+		/* r2 */
+		if (k == per_line)
+			memcpy(to, from, per_line * size);
+		else
+			copy_elements(to, from, k, size);
+		to += k * size;
+		left -= k;
+		in_line += k;
+		position += k;
+		if (in_line == per_line) {
+			in_line = 0;
+			if (++line == side->last)
+				line = side->first;
+		}
+	} while (left != 0);
+	side->line = line;
+	side->in_line = in_line;
+	side->position = position;
+	side->limit = limit;
+	/* r3 */
+	atomic_store_explicit(side->mine, position, memory_order_release);
+	return (int)(n - left);
+}
+
+/**
+ * Are all of the next n elements published? Lines are published in order, so the one that the last
+ * of them is in says it for all.
+ *
+ * @return 1, 0 or -EPROTO
+ */
+static inline __attribute__((always_inline)) int
+ready(const struct rbuff_side *side, uint32_t n, const uint32_t per_line)
+{
+	uint32_t ahead =
+		side->in_line + n - 1; /* of the last, counted from the start of the line */
+	struct rbuff_line *line = side->line + ahead / per_line;
+	int found;
+
+	if (side->limit - side->position >= n)
+		return 1;
+	if (line >= side->last)
+		line -= side->lines;
+	found = published_after(atomic_load_explicit(&line->end, memory_order_acquire),
+		side->position + n - 1, per_line - ahead % per_line);
+	return found < 0 ? found : found != 0;
+}
+
+static inline __attribute__((always_inline)) int
+take(struct rbuff_side *side, void *elements, uint32_t n, bool bulk, const uint32_t per_line,
+	const size_t size, const size_t offset)
+{
+	if (bulk) {
+		int r = ready(side, n, per_line);
+
+		if (r <= 0)
+			return r;
+	}
+	return get(side, elements, n, bulk, per_line, size, offset);
+}
+
+static inline __attribute__((always_inline)) int
+take_sized(struct rbuff_side *side, void *elements, uint32_t n, bool bulk)
+{
+	switch (side->element_size) {
+	case 4:
+		return take(side, elements, n, bulk, SIO_RBUFF_PER_LINE_4, 4, SIO_RBUFF_OFFSET_4);
+	case 8:
+		return take(side, elements, n, bulk, SIO_RBUFF_PER_LINE_8, 8, SIO_RBUFF_OFFSET_8);
+	default:
+		return take(
+			side, elements, n, bulk, SIO_RBUFF_PER_LINE_16, 16, SIO_RBUFF_OFFSET_16);
+	}
+}
+
+/**
+ * The ring gave nothing: by its state, or because there is nothing now. The flag is read before the
+ * ring is looked into again, so what was published before the flag was set is delivered before the
+ * flag is seen.
+ *
+ * @return 1: read again; else the result
+ */
+static __attribute__((noinline)) int
+nothing_read(const struct rbuff_side *side)
+{
+	/* acquire, pairs with the release in sio_rbuff_state_set() */
+	uint32_t state = atomic_load_explicit(&side->control->state, memory_order_acquire);
+	uint64_t end;
+
+	if (!(state & (SIO_RBUFF_DOWN | SIO_RBUFF_GONE)))
+		return 0;
+	end = atomic_load_explicit(&side->line->end, memory_order_acquire);
+	if ((int64_t)(end - side->position) > 0)
+		return 1;
+	return state & SIO_RBUFF_DOWN ? -ESHUTDOWN : -EPIPE;
+}
+
+static inline __attribute__((always_inline)) int
+ring_read(struct sio_rbuff *ring, void *elements, uint32_t n, bool bulk)
+{
+	struct rbuff_side *side = ring->side;
+	int r;
+
+	if (UNLIKELY(!side || side->kind != RBUFF_READS))
+		return -EPERM;
+	if (UNLIKELY(n == 0))
+		return 0;
+	if (UNLIKELY(n > side->capacity)) {
+		if (bulk)
+			return -EINVAL;
+		n = side->capacity;
+	}
+	r = take_sized(side, elements, n, bulk);
+	if (UNLIKELY(r == 0)) {
+		r = nothing_read(side);
+		if (r != 1)
+			return r;
+		r = take_sized(side, elements, n, bulk);
+	}
+	if (UNLIKELY(r <= 0))
+		return r;
+	/* r4 */
+	if (UNLIKELY(sleeps(side, SIO_RBUFF_PRODUCER)))
+		sio__rbuff_wake_side(side->control, SIO_RBUFF_PRODUCER);
+	return r;
+}
+
+int
+sio_rbuff_read_bulk(struct sio_rbuff *ring, void *elements, unsigned int n)
+{
+	return ring_read(ring, elements, n, true);
+}
+
+int
+sio_rbuff_read_burst(struct sio_rbuff *ring, void *elements, unsigned int n)
+{
+	return ring_read(ring, elements, n, false);
+}
