@@ -607,7 +607,9 @@ published_is_found_in_the_lines(void **state)
 				assert_int_equal(sio_rbuff_count(p.in), n);
 			}
 			at += n;
-			/* the successor of a producer that did not state its end goes on behind it */
+			/*
+			 * the successor of a producer that did not state its end goes on behind it
+			 */
 			atomic_store(&shared->positions[SIO_RBUFF_PRODUCER].value, at - n);
 			sio_rbuff_detach(p.out);
 			assert_int_equal(sio_rbuff_attach("pair", SIO_RBUFF_PRODUCER, &p.out), 0);
