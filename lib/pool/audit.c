@@ -43,6 +43,7 @@ struct sio_audit {
 	uint32_t top;
 	struct double_meeting *doubles;
 	uint32_t n_doubles, max_doubles;
+	bool moved; /**< what the caller met cannot be relied on */
 	enum sio_member_state states[SIO_MEMBERS_MAX];
 	sio_member_t members[SIO_MEMBERS_MAX];
 };
@@ -221,6 +222,13 @@ sio_audit_meet(struct sio_audit *audit, uint32_t handle, enum sio_place place)
 	meet(audit, handle, place, BY_CALLER);
 }
 
+void
+sio_audit_moved(struct sio_audit *audit)
+{
+	audit->moved = true;
+	audit->report.unsettled++;
+}
+
 /* True if what met the block can still be relied on. */
 static bool
 still_so(const struct sio_audit *audit, uint32_t by)
@@ -228,7 +236,7 @@ still_so(const struct sio_audit *audit, uint32_t by)
 	struct stamp now;
 
 	if (by == BY_CALLER)
-		return true;
+		return !audit->moved;
 	now = stamp_now(audit, by);
 	return stamp_same(&audit->stamps[by], &now);
 }

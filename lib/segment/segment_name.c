@@ -329,3 +329,35 @@ sio__name_remove(struct sio_segment *seg)
 	close(lock);
 	return rc;
 }
+
+int
+sio_segment_remove(const char *name)
+{
+	struct sio_name_target target;
+	int dirfd, lock, rc;
+
+	if (sio_name_check(name) != 0)
+		return -ENOENT;
+	rc = sio__registry_lock();
+	if (rc < 0)
+		return rc;
+	dirfd = sio__runtime_open();
+	if (dirfd < 0) {
+		sio__registry_unlock();
+		return dirfd;
+	}
+	lock = sio__name_lock(dirfd, name);
+	rc = lock < 0 ? lock : sio__name_resolve(dirfd, name, &target);
+	if (lock >= 0 && rc != -ENOENT) {
+		bool stranger = rc == -EPROTO;
+
+		rc = sio__name_clear(dirfd, name);
+		if (rc == -EEXIST && !stranger)
+			rc = -EBUSY;
+	}
+	if (lock >= 0)
+		close(lock);
+	close(dirfd);
+	sio__registry_unlock();
+	return rc;
+}

@@ -414,6 +414,13 @@ the_audit_counts_what_callers_meet_in_rings_and_ports(void **state)
 	sio_audit_meet(a, handles[0], SIO_PLACE_RING);
 	sio_audit_end(a, &report);
 	assert_int_equal(report.twice, 1);
+	assert_int_equal(report.unsettled, 0);
+	assert_int_equal(sio_audit_begin(pool, &a), 0);
+	sio_audit_meet(a, handles[0], SIO_PLACE_RING);
+	sio_audit_moved(a);
+	sio_audit_end(a, &report);
+	assert_int_equal(report.twice, 0);
+	assert_int_equal(report.unsettled, 2);
 	assert_non_null(out);
 	sio_audit_print(&report, out);
 	assert_true(ftell(out) > 100);

@@ -208,6 +208,11 @@ struct sio_audit;
 SIO_API int sio_audit_begin(struct sio_pool *pool, struct sio_audit **audit);
 /** Meets one more block, found by the caller in a ring or port. A handle outside the pool counts as strange. */
 SIO_API void sio_audit_meet(struct sio_audit *audit, uint32_t handle, enum sio_place place);
+/**
+ * Says that what the caller met may have moved while it looked: a block met by it and elsewhere then counts as
+ * unsettled, not as met twice.
+ */
+SIO_API void sio_audit_moved(struct sio_audit *audit);
 /** Ends the audit, frees it, and reports. */
 SIO_API void sio_audit_end(struct sio_audit *audit, struct sio_audit_report *report);
 /** True if nothing is wrong and nothing was unsettled; blocks may be in use. */

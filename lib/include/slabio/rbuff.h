@@ -54,7 +54,8 @@ _Static_assert(sizeof(struct sio_desc) == 16, "a descriptor is one 16-byte eleme
 /** Ring states, bits set and cleared one by one. None set: read-write. */
 #define SIO_RBUFF_RDONLY 0x1u /**< writes are refused with -EROFS; reads go on */
 #define SIO_RBUFF_DOWN	 0x2u /**< writes are refused with -ESHUTDOWN; reads too, once drained */
-#define SIO_RBUFF_GONE	 0x4u /**< the peer is gone: reads give -EPIPE once drained, writes still go in */
+#define SIO_RBUFF_GONE \
+	0x4u /**< the peer is gone: reads give -EPIPE once drained, writes still go in */
 
 enum sio_rbuff_role {
 	SIO_RBUFF_PRODUCER = 0,
@@ -67,14 +68,16 @@ struct sio_rbuff;
 /** How to create a ring. Set sz to sizeof(struct sio_rbuff_opts) and zero the rest. */
 struct sio_rbuff_opts {
 	size_t sz;
-	const char *name;	   /**< NULL: nobody attaches by name */
-	uint32_t capacity;	   /**< elements, a power of two from 8 to SIO_RBUFF_CAPACITY_MAX; all are usable */
-	uint32_t element_size;	   /**< bytes: 4, 8 or 16 */
-	enum sio_rbuff_role role;  /**< what the creator will be */
-	const char *pool;	   /**< name of the pool whose handles are in the elements' first 4 bytes; or NULL */
-	const char *pair;	   /**< name of the ring that brings the same blocks back; or NULL */
-	uint64_t cookie;	   /**< for the user; see sio_rbuff_info() */
-	enum sio_backing backing;  /**< AUTO: SIO_BACKING_FILE */
+	const char *name; /**< NULL: nobody attaches by name */
+	uint32_t
+		capacity; /**< elements, a power of two from 8 to SIO_RBUFF_CAPACITY_MAX; all are usable */
+	uint32_t element_size;	  /**< bytes: 4, 8 or 16 */
+	enum sio_rbuff_role role; /**< what the creator will be */
+	const char *
+		pool; /**< name of the pool whose handles are in the elements' first 4 bytes; or NULL */
+	const char *pair;	  /**< name of the ring that brings the same blocks back; or NULL */
+	uint64_t cookie;	  /**< for the user; see sio_rbuff_info() */
+	enum sio_backing backing; /**< AUTO: SIO_BACKING_FILE */
 };
 
 /**

@@ -206,6 +206,14 @@ SIO_API int sio_member_get(
  */
 SIO_API int sio_member_bury(struct sio_segment *seg, sio_member_t member);
 
+/**
+ * Removes the name, and with it the memory, of a segment that no living process is a member of.
+ *
+ * @return 0; -ENOENT no such name; -EBUSY a living process is a member; -EEXIST the name is of something that is
+ *         no segment; another negative errno of the kernel
+ */
+SIO_API int sio_segment_remove(const char *name);
+
 /** Calls fn for each published segment name in the runtime folder. @return 0, fn's first non-zero, or -errno. */
 SIO_API int sio_segment_list(int (*fn)(const char *name, uint32_t kind, void *arg), void *arg);
 

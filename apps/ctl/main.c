@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the slabio authors
+ */
+
+/* slabioctl: looks at the pools and rings of this machine from outside, beside running and crashed processes. */
+
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+#include <slabio/common.h>
+#include "ctl.h"
+
+static void
+usage(FILE *out)
+{
+	fprintf(out,
+		"usage: slabioctl [-v] COMMAND [ARGUMENT]\n"
+		"\n"
+		"  list                  pools, rings and other segments of this user\n"
+		"  info POOL             geometry and members of a pool\n"
+		"  ring RING             state, positions and members of a ring\n"
+		"  audit [-r] POOL       meet every block once: in magazines, in rings, in hands;\n"
+		"                        -r, --at-rest: no block may be in use\n"
+		"  rm NAME               remove a segment that no living process is a member of\n"
+		"\n"
+		"Exit status: 0 all is well, 1 something is wrong with it, 2 it cannot be looked "
+		"at.\n"
+		"The runtime folder is $%s or /dev/shm/slabio.UID.\n",
+		SIO_RUNTIME_DIR_ENV);
+}
+
+static void
+to_stderr(enum sio_log_level level, const char *message, void *arg)
+{
+	(void)level;
+	(void)arg;
+	fprintf(stderr, "slabioctl: %s\n", message);
+}
+
+static int
+wrong_usage(const char *why, const char *what)
+{
+	fprintf(stderr, "slabioctl: %s%s; see slabioctl --help\n", why, what);
+	return CTL_ERROR;
+}
+
+static int
+run(const char *command, const char *name, bool at_rest)
+{
+	if (strcmp(command, "info") == 0)
+		return ctl_info(name);
+	if (strcmp(command, "ring") == 0)
+		return ctl_ring(name);
+	if (strcmp(command, "rm") == 0)
+		return ctl_remove(name);
+	return ctl_audit(name, at_rest);
+}
+
+static bool
+known(const char *command)
+{
+	static const char *const commands[] = {"info", "ring", "rm", "audit"};
+
+	for (unsigned int i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+		if (strcmp(command, commands[i]) == 0)
+			return true;
+	return false;
+}
+
+int
+main(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{"help", no_argument, NULL, 'h'},
+		{"verbose", no_argument, NULL, 'v'},
+		{"at-rest", no_argument, NULL, 'r'},
+		{NULL, 0, NULL, 0},
+	};
+	enum sio_log_level level = SIO_LOG_WARNING;
+	const char *command, *name;
+	bool at_rest = false;
+	int opt;
+
+	while ((opt = getopt_long(argc, argv, "hvr", options, NULL)) != -1) {
+		switch (opt) {
+		case 'h':
+			usage(stdout);
+			return CTL_OK;
+		case 'v':
+			level = SIO_LOG_DEBUG;
+			break;
+		case 'r':
+			at_rest = true;
+			break;
+		default:
+			return wrong_usage("unknown option", "");
+		}
+	}
+	sio_log_set(to_stderr, NULL, level);
+	if (optind == argc)
+		return wrong_usage("a command is missing", "");
+	command = argv[optind++];
+	name = optind < argc ? argv[optind++] : NULL;
+	if (optind < argc)
+		return wrong_usage("too many arguments: ", argv[optind]);
+	if (at_rest && strcmp(command, "audit") != 0)
+		return wrong_usage("--at-rest goes with audit, not with ", command);
+	if (strcmp(command, "list") == 0)
+		return name == NULL ? ctl_list() : wrong_usage("list takes no argument: ", name);
+	if (!known(command))
+		return wrong_usage("unknown command ", command);
+	if (name == NULL)
+		return wrong_usage("a name is missing after ", command);
+	return run(command, name, at_rest);
+}
