@@ -139,6 +139,8 @@ segment_open(int fd, const struct sio_stamp *stamp, const char *name,
 		free(seg);
 		return rc;
 	}
+	if (!opts->observe)
+		sio__backing_prefault(seg);
 	seg->slots = (struct sio_slot *)(void *)(seg->base + SIO_SLOTS_OFFSET);
 	sio__segment_ref(seg);
 	sio__registry_add(seg);

@@ -209,6 +209,13 @@ file_allocate(struct sio_segment *seg)
 	return 0;
 }
 
+void
+sio__backing_prefault(struct sio_segment *seg)
+{
+	/* the pages are there: this only saves a fault at each page's first use, so not being able to is no error */
+	(void)madvise(seg->base, seg->map_size, MADV_POPULATE_WRITE);
+}
+
 int
 sio__backing_map(struct sio_segment *seg, bool writable)
 {

@@ -149,6 +149,8 @@ int sio__backing_make(struct sio_segment *seg, const struct sio_segment_opts *op
 void sio__backing_drop(struct sio_segment *seg);
 /** Maps an existing file whose stamp was checked. @return 0 or -errno */
 int sio__backing_map(struct sio_segment *seg, bool writable);
+/** Maps the pages of an attached segment before they are used. */
+void sio__backing_prefault(struct sio_segment *seg);
 
 /* segment.c */
 /** Whether an options structure is one this library can read: the part it does not know must be zero. */
