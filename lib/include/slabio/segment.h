@@ -81,14 +81,16 @@ struct sio_segment_opts {
  *
  * @param[out] seg the segment, yet unpublished: nobody else can attach
  * @return 0; -EINVAL bad option; -EEXIST a segment of that name is in use; -ENOMEM; -ENOSPC the backing has
- *         not that many pages; -EPERM the runtime folder is not ours; another negative errno of the kernel
+ *         not that many pages; -EPERM the runtime folder is not ours; -EBUSY another process stopped while it
+ *         created or removed that name (logged: which); another negative errno of the kernel
  */
 SIO_API int sio_segment_create(const struct sio_segment_opts *opts, struct sio_segment **seg);
 
 /**
  * Makes a created segment visible under its name. Memory of it is already populated.
  *
- * @return 0; -EEXIST somebody else published that name meanwhile; -EALREADY
+ * @return 0; -EEXIST somebody else published that name meanwhile; -EALREADY; -EPERM a forked child is not its
+ *         creator; -EBUSY as sio_segment_create()
  */
 SIO_API int sio_segment_publish(struct sio_segment *seg);
 
@@ -109,7 +111,7 @@ struct sio_segment_attach_opts {
  *
  * @return 0; -ENOENT no such segment, or its creator is gone with it; -EPROTO not a segment, or of another
  *         kind, version or configuration (the log says what was expected and found); -EUSERS all member slots
- *         are taken; -EACCES; another negative errno of the kernel
+ *         are taken; -EACCES; -EBUSY it is being replaced all the time; another negative errno of the kernel
  */
 SIO_API int sio_segment_attach(
 	const char *name, const struct sio_segment_attach_opts *opts, struct sio_segment **seg);
@@ -127,14 +129,19 @@ SIO_API int sio_segment_attach_fd(
  * Leaves the segment: gives the member slot back (its user must have given back everything held in its name
  * before), drops the life token, unmaps.
  *
- * The name stays until sio_segment_unlink(), except that a memfd vanishes with its last user.
+ * Attaches are counted: the last detach does it. In a forked child those count that it inherited, but it is no
+ * member, and its detach leaves its parent's membership alone; an attach of its own ends with its own detach.
+ *
+ * The name stays until sio_segment_unlink(), except that a memfd vanishes with its last user and its name with
+ * its creator.
  */
 SIO_API void sio_segment_detach(struct sio_segment *seg);
 
 /**
  * Removes the segment's name. Those attached go on.
  *
- * @return 0; -ENOENT it has no name or it was replaced by another segment of that name
+ * @return 0; -ENOENT it has no name or it was replaced by another segment of that name; -EBUSY as
+ *         sio_segment_create()
  */
 SIO_API int sio_segment_unlink(struct sio_segment *seg);
 
@@ -172,7 +179,8 @@ SIO_API sio_member_t sio_segment_self(const struct sio_segment *seg);
 /**
  * Makes a forked child a new member with nothing. Harmless in a process that is a member already.
  *
- * @return 0; -EUSERS; another negative errno
+ * @return 0; -EUSERS; -EPERM it was attached to observe only; -EOPNOTSUPP lent memory is one process's; another
+ *         negative errno
  */
 SIO_API int sio_segment_rejoin(struct sio_segment *seg);
 
@@ -183,7 +191,11 @@ enum sio_member_state {
 	SIO_MEMBER_JOINING = 3 /**< between taking the slot and being there; its process lives */
 };
 
-/** State of a member, by its life token. Makes a system call. Any thread. */
+/**
+ * State of a member, by its life token. Makes a system call. Any thread.
+ *
+ * A living member never looks dead. A dead one can look alive for the moment in which somebody buries it.
+ */
 SIO_API enum sio_member_state sio_member_state(struct sio_segment *seg, sio_member_t member);
 
 /** What is known of a member. */
@@ -202,7 +214,8 @@ SIO_API int sio_member_get(
 /**
  * Frees the slot of a dead member after everything in its name was settled. One caller wins.
  *
- * @return 0; -EBUSY it is not dead; -ENOENT that generation is gone already
+ * @return 0; -EBUSY it is not dead; -ENOENT that generation is gone already; -EACCES this process maps the segment
+ *         read-only
  */
 SIO_API int sio_member_bury(struct sio_segment *seg, sio_member_t member);
 
