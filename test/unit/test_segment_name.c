@@ -3,6 +3,7 @@
  */
 
 #include "unit_segment.h"
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <segment/segment_private.h>
@@ -441,6 +442,68 @@ hugetlbfs_file_without_a_name_is_cleared_away(void **state)
 	sio_segment_detach(seg);
 }
 
+/* Files that a name has on a hugetlbfs mount, temporary ones too. */
+static unsigned int
+huge_entries(const char *mount, const char *name)
+{
+	char path[PATH_MAX], tag[PATH_MAX];
+	int dirfd = sio__runtime_open();
+	struct dirent *entry;
+	unsigned int n = 0;
+	DIR *dir;
+
+	assert_int_equal(sio__name_huge_path(path, sizeof(path), "", dirfd, name), 0);
+	close(dirfd);
+	/* up to the name: "/slabio.UID.HOME" */
+	snprintf(tag, sizeof(tag), "%s", path + 1);
+	*strchr(tag, '@') = '\0';
+	dir = opendir(mount);
+	assert_non_null(dir);
+	while ((entry = readdir(dir)) != NULL)
+		n += strncmp(entry->d_name, tag, strlen(tag)) == 0;
+	closedir(dir);
+	return n;
+}
+
+/* hugepages are scarce: a creator killed before it published must not keep them */
+static void
+hugetlbfs_creator_killed_before_publishing_leaves_no_pages(void **state)
+{
+	struct sio_segment_opts opts = seg_opts("n", SIO_BACKING_HUGETLBFS, 10000);
+	char path[200], mount[PATH_MAX];
+	struct sio_segment *seg;
+	ssize_t n;
+
+	(void)state;
+	if (seg_make("n", SIO_BACKING_HUGETLBFS, &seg) < 0) {
+		print_message("no hugepages on hugetlbfs\n");
+		skip();
+	}
+	snprintf(path, sizeof(path), "%s/n", unit_env_dir);
+	n = readlink(path, mount, sizeof(mount) - 1);
+	assert_true(n > 0);
+	mount[n] = '\0';
+	*strrchr(mount, '/') = '\0';
+	assert_int_equal(huge_entries(mount, "n"), 1);
+	assert_int_equal(sio_segment_unlink(seg), 0);
+	sio_segment_detach(seg);
+	assert_int_equal(huge_entries(mount, "n"), 0);
+
+	assert_int_equal(unit_wait(unit_fork(create_and_die, &opts)), 128 + SIGKILL);
+	assert_int_equal(huge_entries(mount, "n"), 0);
+
+	/* where the mount cannot do that: the next one clears it away */
+	sio__tmp_named = true;
+	assert_int_equal(unit_wait(unit_fork(create_and_die, &opts)), 128 + SIGKILL);
+	assert_int_equal(huge_entries(mount, "n"), 1);
+	assert_int_equal(seg_make("n", SIO_BACKING_HUGETLBFS, &seg), 0);
+	assert_int_equal(huge_entries(mount, "n"), 1);
+	assert_int_equal(sio_segment_unlink(seg), 0);
+	sio_segment_detach(seg);
+	assert_int_equal(huge_entries(mount, "n"), 0);
+	sio__tmp_named = false;
+}
+
 struct listed {
 	unsigned int n, raw, pools;
 	int stop;
@@ -552,6 +615,7 @@ main(void)
 		cmocka_unit_test(link_to_a_foreign_memfd_is_no_segment),
 		cmocka_unit_test(a_process_stopped_in_the_names_lock_is_named_and_not_waited_for),
 		cmocka_unit_test(hugetlbfs_file_without_a_name_is_cleared_away),
+		cmocka_unit_test(hugetlbfs_creator_killed_before_publishing_leaves_no_pages),
 		cmocka_unit_test(list_shows_segments_and_ignores_strangers),
 		cmocka_unit_test(runtime_folder_that_cannot_be_made_is_an_error),
 	};
