@@ -32,6 +32,9 @@
 
 static char unit_env_dir[128];
 static pid_t unit_env_pid;
+/** Children of unit_fork(), the latest ones: a test that fails does not come to wait for its own. */
+static pid_t unit_children[128];
+static unsigned int unit_children_n;
 /** The last message of the library, to be looked into by tests. Shown too if UNIT_LOG is set. */
 static _Thread_local char unit_log_last[1024];
 
@@ -49,12 +52,20 @@ unit_env_exit(void)
 {
 	char path[sizeof(unit_env_dir) + 300], target[4096];
 	struct dirent *entry;
+	unsigned int i;
 	ssize_t n;
 	DIR *dir;
 
 	/* forked children run exit handlers too */
 	if (getpid() != unit_env_pid)
 		return;
+	for (i = 0; i < sizeof(unit_children) / sizeof(unit_children[0]); i++) {
+		/* only a child that was not waited for is still that process */
+		if (unit_children[i] > 0 && waitpid(unit_children[i], NULL, WNOHANG) == 0) {
+			kill(unit_children[i], SIGKILL);
+			waitpid(unit_children[i], NULL, 0);
+		}
+	}
 	dir = opendir(unit_env_dir);
 	while (dir != NULL && (entry = readdir(dir)) != NULL) {
 		snprintf(path, sizeof(path), "%s/%s", unit_env_dir, entry->d_name);
@@ -107,6 +118,7 @@ unit_fork(int (*fn)(void *arg), void *arg)
 		alarm(60); /* no child outlives a test that failed by more than this */
 		_exit(fn(arg));
 	}
+	unit_children[unit_children_n++ % (sizeof(unit_children) / sizeof(unit_children[0]))] = pid;
 	return pid;
 }
 
