@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the slabio authors
+ */
+
+/*
+ * The mempool ops on a slabio pool.
+ *
+ * The pool's metadata lies in a slabio segment; its blocks are the objects, in whatever memory the mempool is
+ * populated with. A block starts where the object does, behind the mempool's object header.
+ */
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <rte_common.h>
+#include <rte_eal.h>
+#include <rte_errno.h>
+#include <rte_malloc.h>
+#include <rte_memory.h>
+
+#include "slab_private.h"
+
+/* A pool's name leaves room for ".data" in a segment's name. */
+#define SLAB_NAME_MAX (SIO_NAME_LEN - sizeof(".data"))
+
+static _Atomic uint64_t slab_no_pool_times;
+
+/* ---- names ---- */
+
+/* FNV-1a: tells apart names that had to be cut. */
+static uint32_t
+slab_hash(uint32_t hash, const char *text)
+{
+	for (; *text != '\0'; text++)
+		hash = (hash ^ (unsigned char)*text) * 16777619u;
+	return hash;
+}
+
+/* Copies text to name + len, at most max characters, and makes those that a segment name may not have '_'. */
+static size_t
+slab_name_append(char *name, size_t len, const char *text, size_t max)
+{
+	static const char allowed[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+		"._#@:+-";
+
+	for (size_t i = 0; i < max && text[i] != '\0'; i++)
+		name[len++] = strchr(allowed, text[i]) != NULL ? text[i] : '_';
+	name[len] = '\0';
+	return len;
+}
+
+/*
+ * dpdk.<file-prefix>.<mempool name>. The mempool's name is always whole; a file prefix too long is cut and gets a hash.
+ * Room is left for "#<pid>".
+ */
+static void
+slab_name(const struct rte_mempool *mp, char name[SIO_NAME_LEN])
+{
+	const size_t room = SLAB_NAME_MAX - strlen("#4194304");
+	const char *dir = rte_eal_get_runtime_dir();
+	const char *prefix = strrchr(dir, '/');
+	size_t len, left;
+
+	prefix = prefix != NULL ? prefix + 1 : dir;
+	if (*prefix == '\0')
+		prefix = "private";
+	left = room - strlen("dpdk..") - RTE_MIN(strlen(mp->name), (size_t)RTE_MEMPOOL_NAMESIZE);
+
+	len = slab_name_append(name, 0, "dpdk.", room);
+	if (strlen(prefix) <= left) {
+		len = slab_name_append(name, len, prefix, left);
+	} else {
+		char hash[16];
+
+		snprintf(hash, sizeof(hash), "+%08x", slab_hash(2166136261u, prefix));
+		len = slab_name_append(name, len, prefix, left - strlen(hash));
+		len = slab_name_append(name, len, hash, strlen(hash));
+	}
+	len = slab_name_append(name, len, ".", 1);
+	slab_name_append(name, len, mp->name, room - len);
+}
+
+/* ---- alloc and free ---- */
+
+static int
+slab_pool_create(const struct rte_mempool *mp, const char *name, struct sio_pool **pool)
+{
+	const bool numa = mp->socket_id >= 0 && mp->socket_id < RTE_MAX_NUMA_NODES;
+	const struct sio_pool_opts opts = {
+		.sz = sizeof(opts),
+		.name = name,
+		.n_blocks = mp->size,
+		.block_size = mp->elt_size,
+		.lent_payload = true,
+		.numa_node = numa ? mp->socket_id + 1 : 0,
+	};
+	int ret;
+
+	ret = sio_pool_create(&opts, pool);
+	if (ret < 0)
+		return ret;
+	ret = sio_pool_publish(*pool);
+	if (ret < 0)
+		sio_pool_destroy(*pool);
+	return ret;
+}
+
+/* Creates the pool and makes data name it. */
+static int
+slab_data_fill(const struct rte_mempool *mp, struct slab_data *data)
+{
+	char name[SIO_NAME_LEN];
+	struct sio_pool *pool;
+	uint64_t uid;
+	int ret;
+
+	slab_name(mp, name);
+	ret = slab_pool_create(mp, name, &pool);
+	if (ret == -EEXIST) {
+		const size_t len = strlen(name);
+
+		SLAB_LOG(NOTICE,
+			"mempool %s: the pool name %s is in use by another process, using %s#%d",
+			mp->name, name, name, (int)getpid());
+		snprintf(name + len, sizeof(name) - len, "#%d", (int)getpid());
+		ret = slab_pool_create(mp, name, &pool);
+	}
+	if (ret < 0) {
+		SLAB_LOG(ERR, "mempool %s: cannot create the pool %s of %u objects: %s", mp->name,
+			name, mp->size, strerror(-ret));
+		return ret;
+	}
+	uid = slab_uid_new();
+	ret = slab_table_add(uid, pool);
+	if (ret < 0) {
+		SLAB_LOG(ERR, "mempool %s: more mempools than this driver serves in one process",
+			mp->name);
+		sio_pool_destroy(pool);
+		return ret;
+	}
+	memcpy(data->name, name, sizeof(name));
+	data->uid = uid;
+	data->magic = SLAB_MAGIC;
+	return 0;
+}
+
+int
+slab_alloc(struct rte_mempool *mp)
+{
+	struct slab_data *data;
+	int ret;
+
+	data = rte_zmalloc_socket("slab_data", sizeof(*data), RTE_CACHE_LINE_SIZE, mp->socket_id);
+	if (data == NULL) {
+		SLAB_LOG(ERR, "mempool %s: no memory for %zu bytes on socket %d", mp->name,
+			sizeof(*data), mp->socket_id);
+		return -ENOMEM;
+	}
+	ret = slab_data_fill(mp, data);
+	if (ret < 0) {
+		rte_free(data);
+		return ret;
+	}
+	mp->pool_data = data;
+	mp->ops_index = slab_ops_index(mp->ops_index);
+	SLAB_LOG(DEBUG, "mempool %s: created pool %s", mp->name, data->name);
+	return 0;
+}
+
+void
+slab_free(struct rte_mempool *mp)
+{
+	struct slab_data *data = mp->pool_data;
+
+	if (data == NULL)
+		return;
+	if (data->magic != SLAB_MAGIC) {
+		/* freeing it would free somebody else's memory */
+		SLAB_LOG(CRIT,
+			"mempool %s: pool_data starts with %#" PRIx64 ", expected %#" PRIx64
+			": not freed",
+			mp->name, data->magic, SLAB_MAGIC);
+		return;
+	}
+	data->magic = SLAB_MAGIC_FREE;
+	slab_table_remove(data->uid, data->name, true);
+	mp->pool_data = NULL;
+	rte_free(data);
+}
+
+/* ---- memory ---- */
+
+static size_t
+slab_pitch(const struct rte_mempool *mp)
+{
+	return (size_t)mp->header_size + mp->elt_size + mp->trailer_size;
+}
+
+/*
+ * One area for all objects where that costs nothing, which is where IO addresses are virtual ones: then whatever is
+ * contiguous for the CPU is so for the device. Elsewhere a contiguous area of this size may not exist, and a pool in
+ * several pieces is better than none.
+ */
+ssize_t
+slab_calc_mem_size(const struct rte_mempool *mp, uint32_t n, uint32_t pg_shift,
+	size_t *min_chunk_size, size_t *align)
+{
+	const bool contiguous = (mp->flags & RTE_MEMPOOL_F_NO_IOVA_CONTIG) != 0 ||
+				(rte_eal_iova_mode() == RTE_IOVA_VA &&
+					rte_malloc_heap_socket_is_external(mp->socket_id) != 1);
+
+	if (!contiguous)
+		return rte_mempool_op_calc_mem_size_helper(
+			mp, n, pg_shift, 0, min_chunk_size, align);
+	*min_chunk_size = slab_pitch(mp) * n;
+	*align = RTE_MEMPOOL_ALIGN;
+	return (ssize_t)*min_chunk_size;
+}
+
+/*
+ * A mempool whose population failed half-way was emptied by the library, and its memory is gone. Populating it anew
+ * needs a pool that knows nothing of that memory.
+ */
+static int
+slab_start_over(struct rte_mempool *mp, struct slab_data *data)
+{
+	const uint64_t uid = data->uid;
+	int ret;
+
+	SLAB_LOG(INFO, "mempool %s is populated anew", mp->name);
+	slab_table_remove(uid, data->name, true);
+	ret = slab_data_fill(mp, data);
+	if (ret < 0)
+		data->uid = uid;
+	return ret;
+}
+
+/* Never negative: the library keeps the result in an unsigned variable and takes every non-zero one for success. */
+int
+slab_populate(struct rte_mempool *mp, unsigned int max_objs, void *vaddr, rte_iova_t iova,
+	size_t len, rte_mempool_populate_obj_cb_t *obj_cb, void *obj_cb_arg)
+{
+	const size_t pitch = slab_pitch(mp);
+	char *first = RTE_PTR_ADD(vaddr, mp->header_size);
+	struct sio_pool_info info;
+	struct sio_pool *pool;
+	unsigned int n;
+	int ret;
+
+	n = (unsigned int)RTE_MIN((size_t)max_objs, len / pitch);
+	if (n == 0)
+		return 0;
+	pool = slab_pool(mp);
+	if (pool == NULL)
+		return 0;
+	sio_pool_info(pool, &info);
+	if (mp->populated_size == 0 && info.populated != 0) {
+		if (slab_start_over(mp, mp->pool_data) < 0)
+			return 0;
+		pool = slab_pool(mp);
+	}
+	/* before the headers are written: the library cannot take objects back one by one */
+	ret = sio_pool_add_memory(pool, first, pitch, n);
+	if (ret < 0) {
+		SLAB_LOG(ERR, "mempool %s: cannot add %u objects at %p: %s", mp->name, n, vaddr,
+			strerror(-ret));
+		return 0;
+	}
+	for (unsigned int i = 0; i < n; i++) {
+		const size_t off = i * pitch;
+
+		obj_cb(mp, obj_cb_arg, first + off,
+			iova == RTE_BAD_IOVA ? RTE_BAD_IOVA : iova + mp->header_size + off);
+	}
+	return (int)n;
+}
+
+/* ---- get and put ---- */
+
+/* A table that holds a foreign pointer: every object in it that is one of ours is given back nevertheless. */
+static __rte_noinline __rte_cold int
+slab_enqueue_checked(
+	struct rte_mempool *mp, struct sio_pool *pool, void *const *objs, unsigned int n)
+{
+	struct slab_data *data = mp->pool_data;
+	unsigned int foreign = 0;
+
+	for (unsigned int i = 0; i < n; i++) {
+		if (sio_pool_give_ptr(pool, &objs[i], 1) == 0)
+			continue;
+		foreign++;
+		if (slab_log_due(&data->foreign))
+			SLAB_LOG(ERR,
+				"mempool %s: %p was put, which is not an object of it (%" PRIu64
+				" such so far)",
+				mp->name, objs[i],
+				atomic_load_explicit(&data->foreign, memory_order_relaxed));
+	}
+	return foreign == 0 ? 0 : -EINVAL;
+}
+
+static __rte_noinline __rte_cold int
+slab_no_pool(const struct rte_mempool *mp, const char *what, unsigned int n)
+{
+	if (slab_log_due(&slab_no_pool_times))
+		SLAB_LOG(ERR, "mempool %s: %s of %u objects failed, see the messages above",
+			mp->name, what, n);
+	return -EINVAL;
+}
+
+int
+slab_enqueue(struct rte_mempool *mp, void *const *objs, unsigned int n)
+{
+	struct sio_pool *pool = slab_pool(mp);
+	int ret;
+
+	if (unlikely(pool == NULL))
+		return slab_no_pool(mp, "put", n);
+	ret = sio_pool_give_ptr(pool, objs, n);
+	if (likely(ret == 0))
+		return 0;
+	return ret == -EINVAL ? slab_enqueue_checked(mp, pool, objs, n)
+			      : slab_no_pool(mp, "put", n);
+}
+
+int
+slab_dequeue(struct rte_mempool *mp, void **objs, unsigned int n)
+{
+	struct sio_pool *pool = slab_pool(mp);
+
+	if (unlikely(pool == NULL))
+		return slab_no_pool(mp, "get", n);
+	return likely(sio_pool_take_ptr(pool, objs, n) == 0) ? 0 : -ENOBUFS;
+}
+
+unsigned int
+slab_get_count(const struct rte_mempool *mp)
+{
+	const struct sio_pool *pool = slab_pool_count(mp);
+
+	return pool == NULL ? 0 : sio_pool_free_count(pool);
+}

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the slabio authors
+ */
+
+#ifndef SLAB_PRIVATE_H
+#define SLAB_PRIVATE_H
+
+/*
+ * How a mempool finds its slabio pool.
+ *
+ * mp->pool_data is in memory that all processes of one EAL share and that lies at the same address in each. It
+ * holds no pointer: only a magic number, a uid that is never used twice, and the name under which the pool's
+ * metadata segment can be attached. What a process has open it keeps in a table of its own, keyed by the uid.
+ * Memory that was freed and became another mempool's pool_data has another uid, so an old entry never serves it.
+ */
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <rte_branch_prediction.h>
+#include <rte_log.h>
+#include <rte_mempool.h>
+
+#include <slabio/pool.h>
+
+#define SLAB_OPS_NAME "slab"
+
+/* The slot of the ops table that is the same in every process, see slab_ops.c. */
+#define SLAB_OPS_SLOT (RTE_MEMPOOL_MAX_OPS_IDX - 1)
+
+#define SLAB_MAGIC	UINT64_C(0x314d454d42414c53) /* "SLABMEM1" */
+#define SLAB_MAGIC_FREE UINT64_C(0x4545524642414c53) /* "SLABFREE" */
+
+extern int slab_logtype;
+
+#define SLAB_LOG(level, ...)                   \
+	rte_log(RTE_LOG_##level, slab_logtype, \
+		RTE_FMT("SLAB: " RTE_FMT_HEAD(__VA_ARGS__, ) "\n", RTE_FMT_TAIL(__VA_ARGS__, )))
+
+/* What mp->pool_data points to; shared by all processes. */
+struct slab_data {
+	/* written by alloc before the mempool can be found by others, and by free */
+	uint64_t magic;
+	uint64_t uid;
+	char name[SIO_NAME_LEN];
+	/* pointers given back that are no objects of this mempool; any process adds */
+	_Alignas(RTE_CACHE_LINE_SIZE) _Atomic uint64_t foreign;
+};
+
+/*
+ * What this process has open for one uid.
+ *
+ * Changed only under the table's lock. Readers take none: uid is stored (release) after the pointers when an
+ * entry is filled; it is stored first when one is emptied, which only happens after the mempool's last use.
+ */
+struct slab_entry {
+	_Atomic uint64_t uid;
+	_Atomic(struct sio_pool *) pool; /* as a member, NULL before the first get or put */
+	_Atomic(struct sio_pool *)
+		observer; /* counts only, so that a looking process is no member */
+	int pid;	  /* who filled it: a forked child inherits the table */
+	bool creator;
+};
+
+#define SLAB_TABLE_SIZE 4096u
+
+extern struct slab_entry slab_table[SLAB_TABLE_SIZE];
+
+/* A uid for a new pool; its low bits spread over the table. Never 0 or UINT64_MAX. */
+uint64_t slab_uid_new(void);
+
+/* Remembers what alloc created. Returns 0 or -ENOSPC. */
+int slab_table_add(uint64_t uid, struct sio_pool *pool);
+
+/* Forgets uid and closes what this process has open for it; removes the pool's names if destroy. */
+void slab_table_remove(uint64_t uid, const char *name, bool destroy);
+
+/*
+ * The pool of a mempool in this process, attached if it was not yet. A message and NULL if pool_data is none
+ * of ours or the pool cannot be attached.
+ */
+struct sio_pool *slab_pool_slow(const struct rte_mempool *mp);
+
+/* As slab_pool_slow(), but only good for counting. */
+struct sio_pool *slab_pool_count(const struct rte_mempool *mp);
+
+/* True for the 1st, 2nd, 4th, 8th ... time: for messages from the data path. */
+bool slab_log_due(_Atomic uint64_t *times);
+
+static __rte_always_inline struct sio_pool *
+slab_pool(const struct rte_mempool *mp)
+{
+	const struct slab_data *data = mp->pool_data;
+
+	if (likely(data != NULL && data->magic == SLAB_MAGIC)) {
+		const uint64_t uid = data->uid;
+		struct slab_entry *entry = &slab_table[uid % SLAB_TABLE_SIZE];
+
+		/* acquire: partner of the release in slab_table.c that completes an entry */
+		if (likely(atomic_load_explicit(&entry->uid, memory_order_acquire) == uid)) {
+			struct sio_pool *pool =
+				atomic_load_explicit(&entry->pool, memory_order_acquire);
+
+			if (likely(pool != NULL))
+				return pool;
+		}
+	}
+	return slab_pool_slow(mp);
+}
+
+/* slab_mempool.c */
+int slab_alloc(struct rte_mempool *mp);
+void slab_free(struct rte_mempool *mp);
+int slab_enqueue(struct rte_mempool *mp, void *const *objs, unsigned int n);
+int slab_dequeue(struct rte_mempool *mp, void **objs, unsigned int n);
+unsigned int slab_get_count(const struct rte_mempool *mp);
+ssize_t slab_calc_mem_size(const struct rte_mempool *mp, uint32_t n, uint32_t pg_shift,
+	size_t *min_chunk_size, size_t *align);
+int slab_populate(struct rte_mempool *mp, unsigned int max_objs, void *vaddr, rte_iova_t iova,
+	size_t len, rte_mempool_populate_obj_cb_t *obj_cb, void *obj_cb_arg);
+
+/* slab_ops.c: the ops index to store in a mempool so that it means the same in every process. */
+int slab_ops_index(int registered);
+
+#endif /* SLAB_PRIVATE_H */
