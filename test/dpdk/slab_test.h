@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the slabio authors
+ */
+
+#ifndef SLAB_TEST_H
+#define SLAB_TEST_H
+
+/* What the tests of the mempool driver share: an EAL, mempools on slab, and the driver's log. */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdbool.h>
+#include <cmocka.h>
+
+#include <rte_mempool.h>
+
+/* The slot of the ops table that the driver promises to be the same in every process. */
+#define TEST_OPS_SLOT (RTE_MEMPOOL_MAX_OPS_IDX - 1)
+
+/* Starts EAL with the plugin of SLAB_PLUGIN; exits 77 with a reason if that cannot be here. */
+void test_eal_start(const char *mode);
+void test_eal_stop(void);
+
+/* True if memory is on hugepages, which is what secondaries need. */
+bool test_has_hugepages(void);
+const char *test_file_prefix(void);
+
+/* A mempool on slab, not populated. Fails the test if there is none. */
+struct rte_mempool *test_pool_empty(const char *name, unsigned int n, unsigned int size,
+	unsigned int cache, unsigned int flags);
+
+/* The same, populated the default way. */
+struct rte_mempool *test_pool(const char *name, unsigned int n, unsigned int size,
+	unsigned int cache, unsigned int flags);
+
+/* Takes all objects one by one, checks that there are n different ones, gives them back. */
+void test_drain(struct rte_mempool *mp, unsigned int n);
+
+/* Runs f on the worker lcore and returns its result; on a thread of its own if EAL has one lcore only. */
+int test_on_worker(int (*f)(void *arg), void *arg);
+
+/* From here on the log goes to a file ... */
+void test_log_capture(void);
+/* ... until here; returns whether text was in it. */
+bool test_log_had(const char *text);
+
+/* test_mempool_mp.c: what a secondary process started by the tests does. Returns its exit status. */
+int test_secondary_main(const char *what, const char *pool);
+extern const struct CMUnitTest test_mp_tests[];
+extern const size_t test_mp_tests_n;
+
+#endif /* SLAB_TEST_H */

@@ -1,0 +1,455 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the slabio authors
+ */
+
+/*
+ * Mempools on slab in several processes. The secondaries are this program again, started with another driver before
+ * ours, so that their ops tables are in another order than the primary's.
+ */
+
+#include "slab_test.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <rte_common.h>
+#include <rte_cycles.h>
+#include <rte_eal.h>
+#include <rte_ring.h>
+
+#include <slabio/pool.h>
+
+#define OBJECTS	 500u
+#define HANDOVER 50u
+
+struct child {
+	pid_t pid;
+	int to;	  /* its standard input */
+	int from; /* a pipe it writes a byte to when it is ready */
+};
+
+/* ---- the secondary's side ---- */
+
+#define EXPECT(condition)                                                                          \
+	do {                                                                                       \
+		if (!(condition)) {                                                                \
+			fprintf(stderr, "secondary: line %d: not so: %s\n", __LINE__, #condition); \
+			return 1;                                                                  \
+		}                                                                                  \
+	} while (0)
+
+static void
+say_ready(void)
+{
+	const char *fd = getenv("SLAB_TEST_READY_FD");
+
+	if (fd != NULL && write(atoi(fd), "r", 1) != 1)
+		fprintf(stderr, "secondary: the primary is gone\n");
+}
+
+static void
+await_go(void)
+{
+	char byte;
+
+	while (read(STDIN_FILENO, &byte, 1) < 0 && errno == EINTR)
+		;
+}
+
+static int
+registered_index(void)
+{
+	for (unsigned int i = 0; i < rte_mempool_ops_table.num_ops; i++)
+		if (strcmp(rte_mempool_ops_table.ops[i].name, "slab") == 0)
+			return (int)i;
+	return -1;
+}
+
+static int
+secondary_slot(struct rte_mempool *mp)
+{
+	const char *theirs = getenv("SLAB_TEST_INDEX");
+
+	EXPECT(mp->ops_index == TEST_OPS_SLOT);
+	EXPECT(strcmp(rte_mempool_get_ops(mp->ops_index)->name, "slab") == 0);
+	if (getenv("SLAB_OTHER_PLUGIN") != NULL)
+		EXPECT(theirs != NULL && registered_index() != atoi(theirs));
+	EXPECT(rte_mempool_avail_count(mp) == OBJECTS);
+	return 0;
+}
+
+static int
+secondary_count(struct rte_mempool *mp)
+{
+	EXPECT(rte_mempool_avail_count(mp) == OBJECTS - HANDOVER);
+	say_ready();
+	await_go();
+	EXPECT(rte_mempool_avail_count(mp) == OBJECTS);
+	return 0;
+}
+
+static int
+secondary_take_all(struct rte_mempool *mp)
+{
+	void *objs[OBJECTS];
+
+	/* first as one who only looks, which must not be in the way */
+	EXPECT(rte_mempool_avail_count(mp) == OBJECTS);
+	for (unsigned int round = 0; round < 3; round++) {
+		EXPECT(rte_mempool_get_bulk(mp, objs, OBJECTS) == 0);
+		EXPECT(rte_mempool_avail_count(mp) == 0);
+		for (unsigned int i = 0; i < OBJECTS; i++)
+			memset(objs[i], 0x33, mp->elt_size);
+		rte_mempool_put_bulk(mp, objs, OBJECTS);
+		EXPECT(rte_mempool_avail_count(mp) == OBJECTS);
+	}
+	return 0;
+}
+
+static int
+secondary_hand_over(struct rte_mempool *mp)
+{
+	struct rte_ring *ring = rte_ring_lookup("handover");
+	void *objs[HANDOVER];
+
+	EXPECT(ring != NULL);
+	EXPECT(rte_mempool_get_bulk(mp, objs, HANDOVER) == 0);
+	EXPECT(rte_ring_enqueue_bulk(ring, objs, HANDOVER, NULL) == HANDOVER);
+	return 0;
+}
+
+static int
+secondary_churn(struct rte_mempool *mp)
+{
+	void *objs[16];
+
+	for (unsigned int round = 0;; round++) {
+		if (rte_mempool_get_bulk(mp, objs, 16) != 0)
+			continue;
+		rte_mempool_put_bulk(mp, objs, 16);
+		if (round == 1000)
+			say_ready();
+	}
+	return 0;
+}
+
+static int
+secondary_create(const char *name)
+{
+	struct rte_mempool *mp =
+		rte_mempool_create_empty(name, OBJECTS, 64, 0, 0, SOCKET_ID_ANY, 0);
+
+	EXPECT(mp != NULL);
+	EXPECT(rte_mempool_set_ops_byname(mp, "slab", NULL) == 0);
+	EXPECT(rte_mempool_populate_default(mp) == OBJECTS);
+	say_ready();
+	await_go();
+	EXPECT(rte_mempool_avail_count(mp) == OBJECTS);
+	rte_mempool_free(mp);
+	return 0;
+}
+
+int
+test_secondary_main(const char *what, const char *pool)
+{
+	struct rte_mempool *mp;
+
+	alarm(60);
+	if (strcmp(what, "create") == 0)
+		return secondary_create(pool);
+	mp = rte_mempool_lookup(pool);
+	EXPECT(mp != NULL);
+	if (strcmp(what, "slot") == 0)
+		return secondary_slot(mp);
+	if (strcmp(what, "count") == 0)
+		return secondary_count(mp);
+	if (strcmp(what, "take_all") == 0)
+		return secondary_take_all(mp);
+	if (strcmp(what, "hand_over") == 0)
+		return secondary_hand_over(mp);
+	if (strcmp(what, "churn") == 0)
+		return secondary_churn(mp);
+	fprintf(stderr, "secondary: what is %s?\n", what);
+	return 2;
+}
+
+/* ---- the primary's side ---- */
+
+static struct child
+start_secondary(const char *what, const char *pool)
+{
+	int to[2], from[2];
+	char text[16];
+	struct child child;
+
+	assert_int_equal(pipe(to), 0);
+	assert_int_equal(pipe(from), 0);
+	child.pid = fork();
+	assert_true(child.pid >= 0);
+	if (child.pid == 0) {
+		dup2(to[0], STDIN_FILENO);
+		close(to[0]);
+		close(to[1]);
+		close(from[0]);
+		snprintf(text, sizeof(text), "%d", from[1]);
+		setenv("SLAB_TEST_READY_FD", text, 1);
+		snprintf(text, sizeof(text), "%d", registered_index());
+		setenv("SLAB_TEST_INDEX", text, 1);
+		setenv("SLAB_TEST_PREFIX", test_file_prefix(), 1);
+		execl("/proc/self/exe", "slab-test", "secondary", what, pool, NULL);
+		_exit(3);
+	}
+	close(to[0]);
+	close(from[1]);
+	child.to = to[1];
+	child.from = from[0];
+	return child;
+}
+
+static void
+await_ready(const struct child *child)
+{
+	char byte;
+
+	/* 0: it ended without having become ready */
+	assert_int_equal(read(child->from, &byte, 1), 1);
+}
+
+static int
+await_end(struct child *child)
+{
+	int status;
+
+	close(child->to);
+	assert_int_equal(waitpid(child->pid, &status, 0), child->pid);
+	close(child->from);
+	return status;
+}
+
+static void
+run_secondary(const char *what, const char *pool)
+{
+	struct child child = start_secondary(what, pool);
+	const int status = await_end(&child);
+
+	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+		fail_msg("secondary \"%s\" ended with status %#x", what, status);
+}
+
+/* Members of the mempool's pool, as somebody without EAL sees them. */
+static unsigned int
+members(const char *pool)
+{
+	const struct sio_pool_attach_opts opts = {.sz = sizeof(opts), .observe = true};
+	struct sio_pool_info info;
+	struct sio_pool *observed;
+	char name[SIO_NAME_LEN];
+
+	snprintf(name, sizeof(name), "dpdk.%s.%s", test_file_prefix(), pool);
+	assert_int_equal(sio_pool_attach(name, &opts, &observed), 0);
+	sio_pool_info(observed, &info);
+	sio_pool_detach(observed);
+	return info.members;
+}
+
+static void
+all_processes_agree_on_the_ops(void **state)
+{
+	struct rte_mempool *mp = test_pool("slot", OBJECTS, 64, 0, 0);
+
+	(void)state;
+	run_secondary("slot", "slot");
+	rte_mempool_free(mp);
+}
+
+static void
+a_secondary_that_counts_is_no_member(void **state)
+{
+	struct rte_mempool *mp = test_pool("count", OBJECTS, 64, 0, 0);
+	struct child child;
+	void *objs[HANDOVER];
+
+	(void)state;
+	assert_int_equal(rte_mempool_get_bulk(mp, objs, HANDOVER), 0);
+	child = start_secondary("count", "count");
+	await_ready(&child);
+	assert_int_equal(members("count"), 1);
+	rte_mempool_put_bulk(mp, objs, HANDOVER);
+	assert_int_equal(await_end(&child), 0);
+	assert_int_equal(members("count"), 1);
+	rte_mempool_free(mp);
+}
+
+static void
+a_secondary_takes_every_object_and_leaves_all_behind(void **state)
+{
+	struct rte_mempool *mp = test_pool("all", OBJECTS, 64, 0, 0);
+
+	(void)state;
+	for (unsigned int i = 0; i < 3; i++) {
+		test_drain(mp, OBJECTS);
+		run_secondary("take_all", "all");
+		assert_int_equal(rte_mempool_avail_count(mp), OBJECTS);
+	}
+	test_drain(mp, OBJECTS);
+	assert_int_equal(members("all"), 1);
+	rte_mempool_free(mp);
+}
+
+static void
+objects_cross_from_one_process_to_the_other(void **state)
+{
+	struct rte_mempool *mp = test_pool("cross", OBJECTS, 64, 0, 0);
+	struct rte_ring *ring = rte_ring_create("handover", 64, SOCKET_ID_ANY, 0);
+	void *objs[HANDOVER];
+
+	(void)state;
+	assert_non_null(ring);
+	run_secondary("hand_over", "cross");
+	assert_int_equal(rte_mempool_avail_count(mp), OBJECTS - HANDOVER);
+	assert_int_equal(rte_ring_dequeue_bulk(ring, objs, HANDOVER, NULL), HANDOVER);
+	rte_mempool_put_bulk(mp, objs, HANDOVER);
+	test_drain(mp, OBJECTS);
+	rte_ring_free(ring);
+	rte_mempool_free(mp);
+}
+
+static void
+a_mempool_of_a_secondary_serves_the_primary(void **state)
+{
+	struct child child = start_secondary("create", "theirs");
+	struct rte_mempool *mp;
+
+	(void)state;
+	await_ready(&child);
+	mp = rte_mempool_lookup("theirs");
+	assert_non_null(mp);
+	assert_int_equal(mp->ops_index, TEST_OPS_SLOT);
+	test_drain(mp, OBJECTS);
+	assert_int_equal(await_end(&child), 0);
+	/* its successor has the same name, and most likely the same memory */
+	child = start_secondary("create", "theirs");
+	await_ready(&child);
+	mp = rte_mempool_lookup("theirs");
+	assert_non_null(mp);
+	test_drain(mp, OBJECTS);
+	assert_int_equal(await_end(&child), 0);
+}
+
+static void
+a_killed_secondary_stops_nobody(void **state)
+{
+	struct rte_mempool *mp = test_pool("killed", OBJECTS, 64, 0, 0);
+
+	(void)state;
+	for (unsigned int i = 0; i < 5; i++) {
+		const unsigned int before = rte_mempool_avail_count(mp);
+		struct child child = start_secondary("churn", "killed");
+		void *objs[OBJECTS];
+		unsigned int n = 0;
+		int status;
+
+		await_ready(&child);
+		kill(child.pid, SIGKILL);
+		status = await_end(&child);
+		assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+		while (rte_mempool_get(mp, &objs[n]) == 0)
+			n++;
+		/* without what it had in its hands, and in the two magazines of its thread */
+		assert_in_range(n, before - 200, before);
+		for (unsigned int j = 0; j < n; j++)
+			memset(objs[j], 0x77, mp->elt_size);
+		rte_mempool_put_bulk(mp, objs, n);
+	}
+	rte_mempool_free(mp);
+}
+
+static void
+secondaries_come_and_go_and_use_up_no_slots(void **state)
+{
+	struct rte_mempool *mp = test_pool("slots", OBJECTS, 64, 0, 0);
+
+	(void)state;
+	for (unsigned int i = 0; i < 5; i++)
+		run_secondary("take_all", "slots");
+	assert_int_equal(members("slots"), 1);
+	rte_mempool_free(mp);
+}
+
+/* A process without EAL that has a pool of this name. */
+static void
+hold_name(const char *name, int ready, int go)
+{
+	const struct sio_pool_opts opts = {
+		.sz = sizeof(opts),
+		.name = name,
+		.n_blocks = 8,
+		.block_size = 64,
+	};
+	struct sio_pool *pool;
+	char byte = 'r';
+
+	if (sio_pool_create(&opts, &pool) != 0 || write(ready, &byte, 1) != 1)
+		_exit(1);
+	if (read(go, &byte, 1) != 0)
+		_exit(2);
+	sio_pool_destroy(pool);
+	_exit(0);
+}
+
+static void
+a_name_that_is_in_use_gets_the_pid(void **state)
+{
+	struct rte_mempool *mp;
+	char name[SIO_NAME_LEN];
+	int to[2], from[2], status;
+	pid_t pid;
+	char byte;
+
+	(void)state;
+	snprintf(name, sizeof(name), "dpdk.%s.twice", test_file_prefix());
+	assert_int_equal(pipe(to), 0);
+	assert_int_equal(pipe(from), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		alarm(30);
+		close(to[1]);
+		hold_name(name, from[1], to[0]);
+	}
+	close(to[0]);
+	close(from[1]);
+	assert_int_equal(read(from[0], &byte, 1), 1);
+
+	test_log_capture();
+	mp = test_pool("twice", OBJECTS, 64, 0, 0);
+	assert_true(test_log_had("is in use by another process"));
+	test_drain(mp, OBJECTS);
+	run_secondary("take_all", "twice");
+	snprintf(name, sizeof(name), "twice#%d", (int)getpid());
+	assert_int_equal(members(name), 1);
+	rte_mempool_free(mp);
+
+	close(to[1]);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	close(from[0]);
+}
+
+const struct CMUnitTest test_mp_tests[] = {
+	cmocka_unit_test(all_processes_agree_on_the_ops),
+	cmocka_unit_test(a_secondary_that_counts_is_no_member),
+	cmocka_unit_test(a_secondary_takes_every_object_and_leaves_all_behind),
+	cmocka_unit_test(objects_cross_from_one_process_to_the_other),
+	cmocka_unit_test(a_mempool_of_a_secondary_serves_the_primary),
+	cmocka_unit_test(a_killed_secondary_stops_nobody),
+	cmocka_unit_test(secondaries_come_and_go_and_use_up_no_slots),
+	cmocka_unit_test(a_name_that_is_in_use_gets_the_pid),
+};
+const size_t test_mp_tests_n = RTE_DIM(test_mp_tests);

@@ -1,0 +1,70 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# A stock testpmd with its mbufs on slab, and the stock dpdk-proc-info beside it reading the mempool: on Debian the two
+# build their ops tables in different orders. With and without the mempool cache, forwarding and stopped.
+#
+# usage: testpmd_secondary.sh PLUGIN
+
+set -u
+. "$(dirname "$0")/common.sh"
+
+plugin=$1
+mbufs=8192
+
+command -v dpdk-testpmd >/dev/null || skip "dpdk-testpmd is not installed"
+command -v dpdk-proc-info >/dev/null || skip "dpdk-proc-info is not installed"
+setup_run testpmd
+check_plugin "$plugin"
+[ "$(huge_free_mb)" -ge 200 ] ||
+	skip "secondary processes need 200 MB of free 2 MB hugepages, $(huge_free_mb) MB are free"
+
+fifo=$LOG.fifo
+mkfifo "$fifo" || fail "no fifo $fifo"
+
+# what the pool has free, as a secondary process reads it
+count() {
+	timeout -k 5 30 dpdk-proc-info --no-pci --no-telemetry --file-prefix="$PREFIX" -d "$plugin" \
+		-- --show-mempool=mb_pool_0 >"$LOG.info" 2>&1 || return 1
+	grep -q "ops_name slab$" "$LOG.info" || return 1
+	sed -n 's/.*Count: avail (\([0-9]*\)).*/\1/p' "$LOG.info"
+}
+
+for cache in 0 128; do
+	# shellcheck disable=SC2086 # options are several words
+	timeout -k 5 60 dpdk-testpmd $LCORES --no-pci --file-prefix="$PREFIX" -d "$plugin" \
+		--mbuf-pool-ops-name=slab --vdev=net_null0 --vdev=net_null1 \
+		-- -i --total-num-mbufs=$mbufs --mbcache=$cache <"$fifo" >"$LOG" 2>&1 &
+	pid=$!
+	PIDS=$pid
+	exec 7>"$fifo"
+	i=0
+	until grep -q "^testpmd>" "$LOG" || [ $i -ge 200 ]; do
+		kill -0 $pid 2>/dev/null || fail "testpmd ended at its start"
+		sleep 0.1
+		i=$((i + 1))
+	done
+	grep -q "preferred mempool ops selected: slab" "$LOG" || fail "testpmd is not on slab"
+
+	free=$(count) || { cat "$LOG.info" >&2; fail "dpdk-proc-info cannot read the pool"; }
+	[ -n "$free" ] && [ "$free" -le $mbufs ] && [ "$free" -gt 0 ] ||
+		{ cat "$LOG.info" >&2; fail "dpdk-proc-info reads \"$free\" free of $mbufs"; }
+	[ "$free" -eq $mbufs ] || fail "before the start $free of $mbufs are free"
+
+	echo start >&7
+	sleep 1
+	count >/dev/null || { cat "$LOG.info" >&2; fail "dpdk-proc-info fails beside forwarding"; }
+	echo stop >&7
+	sleep 1
+	free=$(count)
+	[ "$free" = $mbufs ] || fail "after the stop $free of $mbufs are free"
+	echo quit >&7
+	exec 7>&-
+	wait $pid || fail "testpmd ended with status $?"
+	PIDS=
+	grep -q "SLAB: .*\(failed\|cannot\|expected\|was put\)" "$LOG" && fail "the driver complains"
+	grep -q "RX-total: 0$" "$LOG" && fail "nothing was forwarded"
+	left=$(left_files)
+	[ -z "$left" ] || fail "testpmd left files: $left"
+	echo "cache $cache: $mbufs of $mbufs mbufs free before and after"
+done
