@@ -41,6 +41,9 @@ void test_drain(struct rte_mempool *mp, unsigned int n);
 /* Runs f on the worker lcore and returns its result; on a thread of its own if EAL has one lcore only. */
 int test_on_worker(int (*f)(void *arg), void *arg);
 
+/* Entries of a folder. */
+unsigned int test_count_files(const char *path);
+
 /* From here on the log goes to a file ... */
 void test_log_capture(void);
 /* ... until here; returns whether text was in it. */

@@ -4,6 +4,7 @@
 
 #include "slab_test.h"
 
+#include <dirent.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -184,6 +185,19 @@ test_on_worker(int (*f)(void *arg), void *arg)
 
 	assert_int_equal(rte_eal_remote_launch(f, arg, worker), 0);
 	return rte_eal_wait_lcore(worker);
+}
+
+unsigned int
+test_count_files(const char *path)
+{
+	DIR *dir = opendir(path);
+	unsigned int n = 0;
+
+	assert_non_null(dir);
+	while (readdir(dir) != NULL)
+		n++;
+	closedir(dir);
+	return n;
 }
 
 void

@@ -323,6 +323,7 @@ objects_cross_from_one_process_to_the_other(void **state)
 static void
 a_mempool_of_a_secondary_serves_the_primary(void **state)
 {
+	const unsigned int descriptors = test_count_files("/proc/self/fd");
 	struct child child = start_secondary("create", "theirs");
 	struct rte_mempool *mp;
 
@@ -340,6 +341,9 @@ a_mempool_of_a_secondary_serves_the_primary(void **state)
 	assert_non_null(mp);
 	test_drain(mp, OBJECTS);
 	assert_int_equal(await_end(&child), 0);
+	/* what the primary had open for them goes when it next opens another */
+	rte_mempool_free(test_pool("next", OBJECTS, 64, 0, 0));
+	assert_int_equal(test_count_files("/proc/self/fd"), descriptors);
 }
 
 static void

@@ -6,7 +6,6 @@
 
 #include "slab_test.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -238,19 +237,6 @@ a_mempool_emptied_by_the_library_is_populated_anew(void **state)
 	free(memory);
 }
 
-static unsigned int
-count_files(const char *path)
-{
-	DIR *dir = opendir(path);
-	unsigned int n = 0;
-
-	assert_non_null(dir);
-	while (readdir(dir) != NULL)
-		n++;
-	closedir(dir);
-	return n;
-}
-
 static void
 thousands_of_mempools_come_and_go_and_leave_nothing(void **state)
 {
@@ -270,12 +256,12 @@ thousands_of_mempools_come_and_go_and_leave_nothing(void **state)
 		rte_mempool_put_bulk(mp, objs, 8);
 		rte_mempool_free(mp);
 		if (i == 10) {
-			files = count_files(folder);
-			descriptors = count_files("/proc/self/fd");
+			files = test_count_files(folder);
+			descriptors = test_count_files("/proc/self/fd");
 		}
 	}
-	assert_int_equal(count_files(folder), files);
-	assert_int_equal(count_files("/proc/self/fd"), descriptors);
+	assert_int_equal(test_count_files(folder), files);
+	assert_int_equal(test_count_files("/proc/self/fd"), descriptors);
 }
 
 static void
@@ -589,6 +575,34 @@ the_ops_index_is_the_last_slot(void **state)
 	rte_mempool_free(mp);
 }
 
+static int
+others_enqueue(struct rte_mempool *mp, void *const *objs, unsigned int n)
+{
+	(void)mp;
+	(void)objs;
+	(void)n;
+	return 0;
+}
+
+static void
+the_registered_index_is_used_where_the_last_slot_is_taken(void **state)
+{
+	struct rte_mempool_ops *last = &rte_mempool_ops_table.ops[TEST_OPS_SLOT];
+	const struct rte_mempool_ops was = *last;
+	struct rte_mempool *mp;
+
+	(void)state;
+	last->enqueue = others_enqueue;
+	test_log_capture();
+	mp = test_pool("taken", 100, 64, 0, 0);
+	*last = was;
+	assert_true(test_log_had("slot 15 of the mempool ops table belongs to"));
+	assert_int_not_equal(mp->ops_index, TEST_OPS_SLOT);
+	assert_string_equal(rte_mempool_get_ops(mp->ops_index)->name, "slab");
+	test_drain(mp, 100);
+	rte_mempool_free(mp);
+}
+
 static void
 mbuf_pools_work(void **state)
 {
@@ -609,6 +623,7 @@ mbuf_pools_work(void **state)
 
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(the_ops_index_is_the_last_slot),
+	cmocka_unit_test(the_registered_index_is_used_where_the_last_slot_is_taken),
 	cmocka_unit_test(objects_of_every_size_are_taken_to_the_last_one),
 	cmocka_unit_test(every_flag_is_accepted),
 	cmocka_unit_test(objects_lie_at_one_pitch),

@@ -2,18 +2,21 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
 # A stock testpmd with its mbufs on slab, and the stock dpdk-proc-info beside it reading the mempool: on Debian the two
-# build their ops tables in different orders. With and without the mempool cache, forwarding and stopped.
+# build their ops tables in different orders. Then dpdk-pdump, whose mempool, created in a secondary, is used by testpmd. It
+# asks for a ring by name, so that the preloaded library has to put it on slab. With and without the mempool cache.
 #
-# usage: testpmd_secondary.sh PLUGIN
+# usage: testpmd_secondary.sh PLUGIN PRELOAD
 
 set -u
 . "$(dirname "$0")/common.sh"
 
 plugin=$1
+preload=$2
 mbufs=8192
 
 command -v dpdk-testpmd >/dev/null || skip "dpdk-testpmd is not installed"
 command -v dpdk-proc-info >/dev/null || skip "dpdk-proc-info is not installed"
+command -v dpdk-pdump >/dev/null || skip "dpdk-pdump is not installed"
 setup_run testpmd
 check_plugin "$plugin"
 [ "$(huge_free_mb)" -ge 200 ] ||
@@ -28,6 +31,15 @@ count() {
 		-- --show-mempool=mb_pool_0 >"$LOG.info" 2>&1 || return 1
 	grep -q "ops_name slab$" "$LOG.info" || return 1
 	sed -n 's/.*Count: avail (\([0-9]*\)).*/\1/p' "$LOG.info"
+}
+
+# captures for a while and prints how many packets it got
+capture() {
+	LD_PRELOAD=$preload timeout -k 5 -s INT 2 dpdk-pdump --no-pci --no-telemetry \
+		--file-prefix="$PREFIX" -d "$plugin" -- \
+		--pdump "port=0,queue=*,rx-dev=/dev/null,total-num-mbufs=4095" >"$LOG.info" 2>&1
+	grep -q "preload_slab: 0 requests" "$LOG.info" && return 1
+	sed -n 's/.*packets dequeued:[^0-9]*\([0-9]*\).*/\1/p' "$LOG.info"
 }
 
 for cache in 0 128; do
@@ -54,6 +66,9 @@ for cache in 0 128; do
 	echo start >&7
 	sleep 1
 	count >/dev/null || { cat "$LOG.info" >&2; fail "dpdk-proc-info fails beside forwarding"; }
+	captured=$(capture) || fail "dpdk-pdump was not put on slab"
+	kill -0 $pid 2>/dev/null || fail "testpmd ended beside dpdk-pdump"
+	[ "${captured:-0}" -gt 0 ] || { tail "$LOG.info" >&2; fail "dpdk-pdump captured nothing"; }
 	echo stop >&7
 	sleep 1
 	free=$(count)
@@ -66,5 +81,5 @@ for cache in 0 128; do
 	grep -q "RX-total: 0$" "$LOG" && fail "nothing was forwarded"
 	left=$(left_files)
 	[ -z "$left" ] || fail "testpmd left files: $left"
-	echo "cache $cache: $mbufs of $mbufs mbufs free before and after"
+	echo "cache $cache: $mbufs of $mbufs mbufs free before and after, $captured packets captured"
 done
