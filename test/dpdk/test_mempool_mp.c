@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/personality.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -202,6 +203,8 @@ start_secondary(const char *what, const char *pool)
 		snprintf(text, sizeof(text), "%d", registered_index());
 		setenv("SLAB_TEST_INDEX", text, 1);
 		setenv("SLAB_TEST_PREFIX", test_file_prefix(), 1);
+		/* a secondary must map memory where the primary has it */
+		personality(ADDR_NO_RANDOMIZE);
 		execl("/proc/self/exe", "slab-test", "secondary", what, pool, NULL);
 		_exit(3);
 	}
