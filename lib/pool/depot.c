@@ -79,7 +79,7 @@ sio_take_over(struct sio_local *local, struct sio_magazine *mag)
 	if (giver == local->member)
 		return;
 	for (uint32_t i = 0; i < count; i++) {
-		uint32_t handle = mag->handles[i];
+		uint32_t handle = sio_entry_handle(pool, mag, i);
 		uint64_t from = SIO_HOLDER_MEMBER | giver;
 
 		if (handle >= pool->n_blocks)
@@ -88,7 +88,7 @@ sio_take_over(struct sio_local *local, struct sio_magazine *mag)
 		if (atomic_compare_exchange_strong_explicit(&pool->holders[handle], &from,
 			    SIO_HOLDER_MEMBER | local->member, memory_order_acq_rel,
 			    memory_order_relaxed))
-			mag->handles[kept++] = handle;
+			sio_entry_move(pool, mag, kept++, i);
 	}
 	atomic_store_explicit(&mag->count, kept, memory_order_release);
 	atomic_store_explicit(&mag->named, local->member, memory_order_release);

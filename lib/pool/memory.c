@@ -207,5 +207,6 @@ sio_pool_add_memory(struct sio_pool *pool, void *addr, size_t pitch, uint32_t n)
 	/* release: the chunk; partner: sio_map_refresh() */
 	atomic_store_explicit(&hdr->n_chunks, n_chunks + 1, memory_order_release);
 	atomic_store_explicit(&hdr->populated, first + n, memory_order_release);
-	return sio_pool_populate(pool, first, n);
+	sio_pool_populate(pool, first, n, (uintptr_t)addr, pitch);
+	return 0;
 }

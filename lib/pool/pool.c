@@ -17,7 +17,8 @@
 
 #define DEFAULT_SHARDS 160u
 /* Threads without a shard that may be in a call at the same time, see pool_layout.h. */
-#define HANDS 32u
+#define HANDS	    32u
+#define FLAGS_KNOWN (SIO_POOL_EXACT | SIO_POOL_SAME_MAP | SIO_POOL_CHECK)
 
 static uint64_t
 align_up(uint64_t value, uint64_t to)
@@ -42,14 +43,15 @@ default_magazine_size(uint32_t n_blocks)
 }
 
 void
-sio_pool_geometry(
-	uint32_t n_blocks, uint32_t magazine_size, uint32_t max_shards, struct sio_geometry *g)
+sio_pool_geometry(uint32_t n_blocks, uint32_t magazine_size, uint32_t max_shards, uint32_t flags,
+	struct sio_geometry *g)
 {
 	uint64_t off = align_up(sizeof(struct sio_pool_hdr), SIO_CACHE_LINE);
+	uint32_t entry = flags & SIO_POOL_SAME_MAP ? sizeof(void *) : sizeof(uint32_t);
 
 	g->magazine_size = magazine_size;
 	g->magazine_stride = (uint32_t)(sizeof(struct sio_magazine) +
-					align_up(magazine_size * sizeof(uint32_t), SIO_CACHE_LINE));
+					align_up(magazine_size * entry, SIO_CACHE_LINE));
 	g->n_magazines = (n_blocks + magazine_size - 1) / magazine_size +
 			 (max_shards + HANDS) * SIO_MAGAZINES_OUT;
 	g->hint_words = (uint32_t)align_up((g->n_magazines + 63) / 64, 8);
@@ -101,9 +103,15 @@ opts_check(const struct sio_pool_opts *opts)
 	if (opts->max_shards > SIO_POOL_SHARDS_MAX)
 		return out_of_range(
 			opts->name, "number of shards", opts->max_shards, 1, SIO_POOL_SHARDS_MAX);
-	if (opts->flags & ~SIO_POOL_EXACT) {
-		SIO_ERR("pool %s: flags 0x%x: expected none but SIO_POOL_EXACT (0x%x)", opts->name,
-			opts->flags, SIO_POOL_EXACT);
+	if (opts->flags & ~FLAGS_KNOWN) {
+		SIO_ERR("pool %s: flags 0x%x: expected none but 0x%x", opts->name, opts->flags,
+			FLAGS_KNOWN);
+		return -EINVAL;
+	}
+	if (opts->flags & SIO_POOL_SAME_MAP && !opts->lent_payload) {
+		SIO_ERR("pool %s: SIO_POOL_SAME_MAP: expected lent payload, since a payload "
+			"segment is mapped anywhere",
+			opts->name);
 		return -EINVAL;
 	}
 	return 0;
@@ -121,6 +129,8 @@ pool_open(struct sio_pool *pool)
 	pool->n_magazines = hdr->n_magazines;
 	pool->stride = hdr->magazine_stride;
 	pool->exact = (hdr->flags & SIO_POOL_EXACT) != 0;
+	pool->wide = (hdr->flags & SIO_POOL_SAME_MAP) != 0;
+	pool->check = (hdr->flags & SIO_POOL_CHECK) != 0;
 	pool->shards = (struct sio_shard *)(void *)(start + hdr->shards_off);
 	pool->hints[0] = (_Atomic uint64_t *)(void *)(start + hdr->hints_off);
 	pool->hints[1] = pool->hints[0] + hdr->hint_words;
@@ -228,7 +238,7 @@ sio_pool_create(const struct sio_pool_opts *opts, struct sio_pool **out)
 	sio_pool_geometry(opts->n_blocks,
 		opts->magazine_size != 0 ? opts->magazine_size
 					 : default_magazine_size(opts->n_blocks),
-		max_shards, &g);
+		max_shards, opts->flags, &g);
 	pool = calloc(1, sizeof(*pool));
 	if (pool == NULL)
 		return -ENOMEM;
@@ -287,7 +297,7 @@ header_check(const struct sio_pool_hdr *hdr, uint64_t size, const char *name)
 		hdr->magazine_size < SIO_MAGAZINE_MIN || hdr->magazine_size > SIO_MAGAZINE_MAX ||
 		hdr->max_shards < 1 || hdr->max_shards > SIO_POOL_SHARDS_MAX)
 		goto damaged;
-	sio_pool_geometry(hdr->n_blocks, hdr->magazine_size, hdr->max_shards, &g);
+	sio_pool_geometry(hdr->n_blocks, hdr->magazine_size, hdr->max_shards, hdr->flags, &g);
 	if (hdr->magazine_stride != g.magazine_stride || hdr->n_magazines != g.n_magazines ||
 		hdr->hint_words != g.hint_words || hdr->shards_off != g.shards_off ||
 		hdr->hints_off != g.hints_off || hdr->magazines_off != g.magazines_off ||

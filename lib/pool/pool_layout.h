@@ -18,7 +18,7 @@
  *     +----------------------------------+
  *     | hints    [2][hint_words]         |  one bit per magazine: has blocks / is empty, in the depot
  *     +----------------------------------+
- *     | magazines[n_magazines]           |  header line: word, count; then magazine_size handles
+ *     | magazines[n_magazines]           |  header line: word, count; then magazine_size entries
  *     +----------------------------------+
  *     | holders  [n_blocks]              |  64 bits: who has the block
  *     +----------------------------------+
@@ -88,8 +88,12 @@ struct sio_magazine {
 	/** Exact pools: the member whose name the holder words of these blocks carry; written like the count. */
 	_Atomic uint32_t named;
 	uint32_t reserved[12];
-	/** The youngest last. */
-	uint32_t handles[];
+	/**
+	 * The youngest last. An entry is a 32-bit handle, or, in pools whose memory all members map at the same
+	 * address (SIO_POOL_SAME_MAP), the 64-bit address of the block: twice the lines to move between cores, but
+	 * nothing to compute per block.
+	 */
+	uint64_t entries[];
 };
 
 _Static_assert(sizeof(struct sio_magazine) == SIO_CACHE_LINE, "one header line");
@@ -179,6 +183,18 @@ _Static_assert(SIO_POOL_SHARDS_MAX <= SIO_SHARD_NONE, "a shard number fits the w
 _Static_assert(SIO_MAGAZINE_MAX <= SIO_MAG_COUNT_MASK, "a count fits the word");
 _Static_assert(SIO_MEMBER_BITS == 22, "a member name fits the word");
 _Static_assert(SIO_MAG_COUNT_SHIFT + 10 == SIO_MAG_TAG_SHIFT, "fields meet");
+
+static inline uint32_t *
+sio_mag_handles(struct sio_magazine *mag)
+{
+	return (uint32_t *)(void *)mag->entries;
+}
+
+static inline void **
+sio_mag_addresses(struct sio_magazine *mag)
+{
+	return (void **)(void *)mag->entries;
+}
 
 static inline uint64_t
 sio_mag_state(uint64_t word)

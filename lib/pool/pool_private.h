@@ -56,6 +56,8 @@ struct sio_pool {
 	uint32_t n_blocks;
 	uint32_t lid; /**< number of this pool in this process */
 	bool exact;
+	bool wide;  /**< magazines hold addresses, see SIO_POOL_SAME_MAP */
+	bool check; /**< SIO_POOL_CHECK */
 	bool observe;
 	bool can_steal;
 	bool must_fence;
@@ -103,6 +105,29 @@ static inline struct sio_magazine *
 sio_magazine_at(const struct sio_pool *pool, uint32_t m)
 {
 	return (struct sio_magazine *)(void *)(pool->magazines + (size_t)m * pool->stride);
+}
+
+/** Handle of an entry of a magazine; UINT32_MAX if it is of no block. */
+static inline uint32_t
+sio_entry_handle(const struct sio_pool *pool, struct sio_magazine *mag, uint32_t i)
+{
+	uint32_t handle;
+
+	if (!pool->wide)
+		return __atomic_load_n(&sio_mag_handles(mag)[i], __ATOMIC_RELAXED);
+	sio_pool_handle(
+		pool, __atomic_load_n(&sio_mag_addresses(mag)[i], __ATOMIC_RELAXED), &handle);
+	return handle;
+}
+
+/** Moves an entry within a magazine. */
+static inline void
+sio_entry_move(const struct sio_pool *pool, struct sio_magazine *mag, uint32_t to, uint32_t from)
+{
+	if (pool->wide)
+		sio_mag_addresses(mag)[to] = sio_mag_addresses(mag)[from];
+	else
+		sio_mag_handles(mag)[to] = sio_mag_handles(mag)[from];
 }
 
 static inline uint32_t
@@ -165,14 +190,13 @@ extern _Thread_local struct sio_tls *sio_tls __attribute__((tls_model("initial-e
 /** Makes the calling thread's view. @return NULL (logged) if there is no memory or a forked child cannot join */
 struct sio_local *sio_local_attach(struct sio_pool *pool);
 
+/** The calling thread's view if it has one. */
 static inline struct sio_local *
-sio_local_get(struct sio_pool *pool)
+sio_local_find(const struct sio_pool *pool)
 {
 	struct sio_tls *tls = sio_tls;
 
-	if (SIO_LIKELY(tls != NULL && tls->local[pool->lid] != NULL))
-		return tls->local[pool->lid];
-	return sio_local_attach(pool);
+	return SIO_LIKELY(tls != NULL) ? tls->local[pool->lid] : NULL;
 }
 
 /** Numbers the pool in this process. @return 0 or -ENFILE */
@@ -235,7 +259,8 @@ void sio_local_init_hand(struct sio_pool *pool, struct sio_local *local, sio_mem
 /* ---- take_give.c ---- */
 
 /** Puts the blocks first to first + n - 1 into depot magazines. Creator only. */
-int sio_pool_populate(struct sio_pool *pool, uint32_t first, uint32_t n);
+void sio_pool_populate(
+	struct sio_pool *pool, uint32_t first, uint32_t n, uintptr_t base, uint64_t pitch);
 /** Gives all magazines that the view remembers to the depot. Inside. */
 void sio_local_flush(struct sio_local *local);
 
@@ -272,6 +297,6 @@ struct sio_geometry {
 };
 
 void sio_pool_geometry(uint32_t n_blocks, uint32_t magazine_size, uint32_t max_shards,
-	struct sio_geometry *geometry);
+	uint32_t flags, struct sio_geometry *geometry);
 
 #endif /* SIO_POOL_PRIVATE_H */

@@ -25,10 +25,12 @@
 #include <string.h>
 #include "pool/pool_private.h"
 
-/** What the caller keeps its blocks as. */
+/** What the caller keeps its blocks as, and what the magazines hold. */
 enum kind {
-	HANDLES,
-	POINTERS,
+	HANDLES,	   /**< handles from handles: nothing to do but copy */
+	POINTERS,	   /**< addresses from handles */
+	ADDRESSES,	   /**< addresses from addresses: nothing to do but copy */
+	HANDLES_FROM_WIDE, /**< handles from addresses */
 };
 
 static void
@@ -39,74 +41,149 @@ count_up(_Atomic uint64_t *counter)
 		memory_order_relaxed);
 }
 
-/* Copies n handles out, the youngest, that is the last, first. */
+/* Two addresses at a time, at any alignment: bursts are too short for the call to memcpy() to pay. */
+typedef uint64_t two __attribute__((vector_size(16), aligned(8), may_alias));
+
 static inline __attribute__((always_inline)) void
-copy_out(struct sio_pool *pool, enum kind kind, void *to, const uint32_t *from, unsigned int n)
+copy_addresses(void **to, void *const *from, unsigned int n)
 {
-	if (kind == HANDLES) {
-		uint32_t *handles = to;
+	for (; n >= 8; n -= 8, to += 8, from += 8) {
+		two a = *(const two *)(const void *)&from[0];
+		two b = *(const two *)(const void *)&from[2];
+		two c = *(const two *)(const void *)&from[4];
+		two d = *(const two *)(const void *)&from[6];
+
+		*(two *)(void *)&to[0] = a;
+		*(two *)(void *)&to[2] = b;
+		*(two *)(void *)&to[4] = c;
+		*(two *)(void *)&to[6] = d;
+	}
+	for (; n > 0; n--)
+		*to++ = *from++;
+}
+
+/* Whether the caller's array is one of addresses. */
+static inline bool
+of_addresses(enum kind kind)
+{
+	return kind == POINTERS || kind == ADDRESSES;
+}
+
+static inline __attribute__((always_inline)) void
+addresses_out(struct sio_pool *pool, void **to, const uint32_t *from, unsigned int n)
+{
+	const struct sio_map *map = sio_map_now(pool);
+
+	if (SIO_LIKELY(map->n_chunks == 1)) {
+		uintptr_t base = map->chunk[0].base;
+		uint64_t pitch = map->chunk[0].pitch;
 
 		for (unsigned int i = 0; i < n; i++)
-			handles[i] = from[n - 1 - i];
+			to[i] = (void *)(base + from[i] * pitch);
 	} else {
-		const struct sio_map *map = sio_map_now(pool);
-		void **pointers = to;
-
-		if (SIO_LIKELY(map->n_chunks == 1)) {
-			uintptr_t base = map->chunk[0].base;
-			uint64_t pitch = map->chunk[0].pitch;
-
-			for (unsigned int i = 0; i < n; i++)
-				pointers[i] = (void *)(base + from[n - 1 - i] * pitch);
-		} else {
-			for (unsigned int i = 0; i < n; i++)
-				pointers[i] = sio_pool_addr(pool, from[n - 1 - i]);
-		}
+		for (unsigned int i = 0; i < n; i++)
+			to[i] = sio_pool_addr(pool, from[i]);
 	}
 }
 
-/* Copies n blocks in as handles. @return false if one of them is not of this pool */
+/* Copies entries at to at + n - 1 of a magazine out. */
+static inline __attribute__((always_inline)) void
+copy_out(struct sio_pool *pool, enum kind kind, void *to, struct sio_magazine *mag, uint32_t at,
+	unsigned int n)
+{
+	switch (kind) {
+	case HANDLES:
+		memcpy(to, &sio_mag_handles(mag)[at], n * sizeof(uint32_t));
+		break;
+	case ADDRESSES:
+		copy_addresses(to, &sio_mag_addresses(mag)[at], n);
+		break;
+	case POINTERS:
+		addresses_out(pool, to, &sio_mag_handles(mag)[at], n);
+		break;
+	case HANDLES_FROM_WIDE:
+		for (unsigned int i = 0; i < n; i++)
+			((uint32_t *)to)[i] = sio_entry_handle(pool, mag, at + i);
+		break;
+	}
+}
+
 static inline __attribute__((always_inline)) bool
-copy_in(struct sio_pool *pool, enum kind kind, uint32_t *to, const void *from, unsigned int n)
+handles_in(struct sio_pool *pool, uint32_t *to, void *const *from, unsigned int n)
+{
+	const struct sio_map *map = sio_map_now(pool);
+	uint32_t bad = 0;
+
+	if (SIO_LIKELY(map->n_chunks == 1)) {
+		for (unsigned int i = 0; i < n; i++) {
+			to[i] = sio_map_chunk_find(&map->chunk[0], (uintptr_t)from[i]);
+			bad |= to[i] == UINT32_MAX;
+		}
+	} else {
+		for (unsigned int i = 0; i < n; i++)
+			bad |= sio_pool_handle(pool, from[i], &to[i]) != 0;
+	}
+	return bad == 0;
+}
+
+/* Whether n blocks of the caller are of this pool; where that is not found out while copying. */
+static bool
+all_ours(struct sio_pool *pool, enum kind kind, const void *from, unsigned int n)
+{
+	uint32_t handle, bad = 0;
+
+	for (unsigned int i = 0; i < n; i++)
+		bad |= of_addresses(kind)
+			       ? sio_pool_handle(pool, ((void *const *)from)[i], &handle) != 0
+			       : ((const uint32_t *)from)[i] >= pool->n_blocks;
+	return bad == 0;
+}
+
+/* Copies n blocks in at a magazine's entry at. @return false if one of them is not of this pool */
+static inline __attribute__((always_inline)) bool
+copy_in(struct sio_pool *pool, enum kind kind, struct sio_magazine *mag, uint32_t at,
+	const void *from, unsigned int n)
 {
 	uint32_t bad = 0;
 
-	if (kind == HANDLES) {
-		const uint32_t *handles = from;
-		uint32_t limit = pool->n_blocks;
-
+	switch (kind) {
+	case HANDLES:
 		for (unsigned int i = 0; i < n; i++) {
-			bad |= handles[i] >= limit;
-			to[i] = handles[i];
-		}
-	} else {
-		const struct sio_map *map = sio_map_now(pool);
-		void *const *pointers = from;
+			uint32_t handle = ((const uint32_t *)from)[i];
 
-		if (SIO_LIKELY(map->n_chunks == 1)) {
-			for (unsigned int i = 0; i < n; i++) {
-				to[i] = sio_map_chunk_find(&map->chunk[0], (uintptr_t)pointers[i]);
-				bad |= to[i] == UINT32_MAX;
-			}
-		} else {
-			for (unsigned int i = 0; i < n; i++)
-				bad |= sio_pool_handle(pool, pointers[i], &to[i]) != 0;
+			bad |= handle >= pool->n_blocks;
+			sio_mag_handles(mag)[at + i] = handle;
 		}
+		return bad == 0;
+	case ADDRESSES:
+		copy_addresses(&sio_mag_addresses(mag)[at], from, n);
+		return true;
+	case POINTERS:
+		return handles_in(pool, &sio_mag_handles(mag)[at], from, n);
+	case HANDLES_FROM_WIDE:
+		for (unsigned int i = 0; i < n; i++) {
+			void *addr = sio_pool_addr(pool, ((const uint32_t *)from)[i]);
+
+			bad |= addr == NULL;
+			sio_mag_addresses(mag)[at + i] = addr;
+		}
+		return bad == 0;
 	}
-	return bad == 0;
+	return false;
 }
 
 static inline void *
 advance(enum kind kind, void *blocks, unsigned int n)
 {
-	return kind == HANDLES ? (void *)((uint32_t *)blocks + n) : (void *)((void **)blocks + n);
+	return of_addresses(kind) ? (void *)((void **)blocks + n)
+				  : (void *)((uint32_t *)blocks + n);
 }
 
 static inline const void *
 advance_const(enum kind kind, const void *blocks, unsigned int n)
 {
-	return kind == HANDLES ? (const void *)((const uint32_t *)blocks + n)
-			       : (const void *)((void *const *)blocks + n);
+	return of_addresses(kind) ? (const void *)((void *const *)blocks + n)
+				  : (const void *)((const uint32_t *)blocks + n);
 }
 
 static bool
@@ -200,7 +277,7 @@ give_inside(struct sio_local *local, enum kind kind, const void *blocks, unsigne
 		k = pool->magazine_size - count;
 		if (k > n)
 			k = n;
-		copy_in(pool, kind, &mag->handles[count], blocks, k);
+		copy_in(pool, kind, mag, count, blocks, k);
 		atomic_store_explicit(&mag->count, count + k, memory_order_release);
 		blocks = advance_const(kind, blocks, k);
 		n -= k;
@@ -225,15 +302,14 @@ take_inside(struct sio_local *local, enum kind kind, void *blocks, unsigned int 
 		mag = local->loaded.mag;
 		count = sio_mag_count_now(mag);
 		k = count < n - got ? count : n - got;
-		copy_out(
-			local->pool, kind, advance(kind, blocks, got), &mag->handles[count - k], k);
+		copy_out(local->pool, kind, advance(kind, blocks, got), mag, count - k, k);
 		atomic_store_explicit(&mag->count, count - k, memory_order_release);
 		got += k;
 	}
 	return got;
 }
 
-static inline __attribute__((always_inline)) int
+static __attribute__((noinline)) int
 take_slow(struct sio_local *local, enum kind kind, void *blocks, unsigned int n)
 {
 	unsigned int got = take_inside(local, kind, blocks, n);
@@ -247,63 +323,49 @@ take_slow(struct sio_local *local, enum kind kind, void *blocks, unsigned int n)
 	return got < n ? -ENOBUFS : 0;
 }
 
+/* A thread's first call. */
 static __attribute__((noinline)) int
-take_slow_handles(struct sio_local *local, void *blocks, unsigned int n)
+take_first(struct sio_pool *pool, enum kind kind, void *blocks, unsigned int n)
 {
-	return take_slow(local, HANDLES, blocks, n);
+	struct sio_local *local = sio_local_attach(pool);
+
+	if (local == NULL)
+		return -ENOMEM;
+	if (n > pool->n_blocks)
+		return -EINVAL;
+	shard_enter(local);
+	return take_slow(local, kind, blocks, n);
 }
 
-static __attribute__((noinline)) int
-take_slow_pointers(struct sio_local *local, void *blocks, unsigned int n)
-{
-	return take_slow(local, POINTERS, blocks, n);
-}
-
+/* All calls of slow ways are in tail position, so that the fast way saves no registers. */
 static inline __attribute__((always_inline)) int
 take(struct sio_pool *pool, enum kind kind, void *blocks, unsigned int n)
 {
-	struct sio_local *local = sio_local_get(pool);
+	struct sio_local *local = sio_local_find(pool);
 
+	if (SIO_UNLIKELY(local == NULL))
+		return take_first(pool, kind, blocks, n);
 	if (SIO_UNLIKELY(n > pool->n_blocks))
 		return -EINVAL;
-	if (SIO_UNLIKELY(local == NULL))
-		return -ENOMEM;
 	shard_enter(local);
 	if (SIO_LIKELY(sio_slot_mine(&local->loaded))) {
 		struct sio_magazine *mag = local->loaded.mag;
 		uint32_t count = sio_mag_count_now(mag);
 
 		if (SIO_LIKELY(count >= n)) {
-			copy_out(pool, kind, blocks, &mag->handles[count - n], n);
+			copy_out(pool, kind, blocks, mag, count - n, n);
 			atomic_store_explicit(&mag->count, count - n, memory_order_release);
 			shard_leave(local);
 			return 0;
 		}
 	}
-	return kind == HANDLES ? take_slow_handles(local, blocks, n)
-			       : take_slow_pointers(local, blocks, n);
+	return take_slow(local, kind, blocks, n);
 }
 
-static bool
-all_ours(struct sio_pool *pool, enum kind kind, const void *blocks, unsigned int n)
-{
-	uint32_t scratch[64];
-
-	while (n > 0) {
-		unsigned int k = n < 64 ? n : 64;
-
-		if (!copy_in(pool, kind, scratch, blocks, k))
-			return false;
-		blocks = advance_const(kind, blocks, k);
-		n -= k;
-	}
-	return true;
-}
-
-static inline __attribute__((always_inline)) int
+static __attribute__((noinline)) int
 give_slow(struct sio_local *local, enum kind kind, const void *blocks, unsigned int n)
 {
-	if (!all_ours(local->pool, kind, blocks, n))
+	if (kind != ADDRESSES && !all_ours(local->pool, kind, blocks, n))
 		return -EINVAL;
 	shard_enter(local);
 	give_inside(local, kind, blocks, n);
@@ -312,70 +374,95 @@ give_slow(struct sio_local *local, enum kind kind, const void *blocks, unsigned 
 }
 
 static __attribute__((noinline)) int
-give_slow_handles(struct sio_local *local, const void *blocks, unsigned int n)
+give_first(struct sio_pool *pool, enum kind kind, const void *blocks, unsigned int n)
 {
-	return give_slow(local, HANDLES, blocks, n);
-}
+	struct sio_local *local = sio_local_attach(pool);
 
-static __attribute__((noinline)) int
-give_slow_pointers(struct sio_local *local, const void *blocks, unsigned int n)
-{
-	return give_slow(local, POINTERS, blocks, n);
+	return local == NULL ? -ENOMEM : give_slow(local, kind, blocks, n);
 }
 
 static inline __attribute__((always_inline)) int
 give(struct sio_pool *pool, enum kind kind, const void *blocks, unsigned int n)
 {
-	struct sio_local *local = sio_local_get(pool);
+	struct sio_local *local = sio_local_find(pool);
 
 	if (SIO_UNLIKELY(local == NULL))
-		return -ENOMEM;
+		return give_first(pool, kind, blocks, n);
 	shard_enter(local);
 	if (SIO_LIKELY(sio_slot_mine(&local->loaded))) {
 		struct sio_magazine *mag = local->loaded.mag;
 		uint32_t count = sio_mag_count_now(mag);
 
-		/* handles above the count are nobody's until the count covers them */
+		/* entries above the count are nobody's until the count covers them */
 		if (SIO_LIKELY(n <= pool->magazine_size - count) &&
-			SIO_LIKELY(copy_in(pool, kind, &mag->handles[count], blocks, n))) {
+			SIO_LIKELY(copy_in(pool, kind, mag, count, blocks, n))) {
 			atomic_store_explicit(&mag->count, count + n, memory_order_release);
 			shard_leave(local);
 			return 0;
 		}
 	}
 	shard_leave(local);
-	return kind == HANDLES ? give_slow_handles(local, blocks, n)
-			       : give_slow_pointers(local, blocks, n);
+	return give_slow(local, kind, blocks, n);
+}
+
+/* The ways that compute handles or addresses, apart: they need registers that the others do not. */
+static __attribute__((noinline)) int
+take_computed(struct sio_pool *pool, void *blocks, unsigned int n)
+{
+	return pool->wide ? take(pool, HANDLES_FROM_WIDE, blocks, n)
+			  : take(pool, POINTERS, blocks, n);
+}
+
+static __attribute__((noinline)) int
+give_computed(struct sio_pool *pool, const void *blocks, unsigned int n)
+{
+	return pool->wide ? give(pool, HANDLES_FROM_WIDE, blocks, n)
+			  : give(pool, POINTERS, blocks, n);
+}
+
+static __attribute__((noinline)) int
+give_checked(struct sio_pool *pool, const void *blocks, unsigned int n)
+{
+	if (!all_ours(pool, ADDRESSES, blocks, n))
+		return -EINVAL;
+	return give(pool, ADDRESSES, blocks, n);
 }
 
 int
 sio_pool_take(struct sio_pool *pool, uint32_t *handles, unsigned int n)
 {
-	return take(pool, HANDLES, handles, n);
+	return SIO_UNLIKELY(pool->wide) ? take_computed(pool, handles, n)
+					: take(pool, HANDLES, handles, n);
 }
 
 int
 sio_pool_take_one(struct sio_pool *pool, uint32_t *handle)
 {
-	return take(pool, HANDLES, handle, 1);
+	return sio_pool_take(pool, handle, 1);
 }
 
 int
 sio_pool_take_ptr(struct sio_pool *pool, void **blocks, unsigned int n)
 {
-	return take(pool, POINTERS, blocks, n);
+	return SIO_LIKELY(pool->wide) ? take(pool, ADDRESSES, blocks, n)
+				      : take_computed(pool, blocks, n);
 }
 
 int
 sio_pool_give(struct sio_pool *pool, const uint32_t *handles, unsigned int n)
 {
-	return give(pool, HANDLES, handles, n);
+	return SIO_UNLIKELY(pool->wide) ? give_computed(pool, handles, n)
+					: give(pool, HANDLES, handles, n);
 }
 
 int
 sio_pool_give_ptr(struct sio_pool *pool, void *const *blocks, unsigned int n)
 {
-	return give(pool, POINTERS, blocks, n);
+	if (SIO_UNLIKELY(!pool->wide))
+		return give_computed(pool, blocks, n);
+	if (SIO_UNLIKELY(pool->check))
+		return give_checked(pool, blocks, n);
+	return give(pool, ADDRESSES, blocks, n);
 }
 
 void
@@ -388,24 +475,26 @@ sio_local_flush(struct sio_local *local)
 		sio_depot_give(local, &found);
 }
 
-int
-sio_pool_populate(struct sio_pool *pool, uint32_t first, uint32_t n)
+void
+sio_pool_populate(struct sio_pool *pool, uint32_t first, uint32_t n, uintptr_t base, uint64_t pitch)
 {
 	struct sio_local local;
 	uint32_t handles[256];
+	void *addresses[256];
 
 	sio_local_init_hand(pool, &local, sio_segment_self(pool->seg));
 	/* small chunks go on filling the magazine of the chunk before */
 	sio_depot_claim_last(&local, SIO_WANT_ROOM, &local.loaded);
-	while (n > 0) {
-		uint32_t k = n < 256 ? n : 256;
-
-		for (uint32_t i = 0; i < k; i++)
-			handles[i] = first + i;
-		give_inside(&local, HANDLES, handles, k);
-		first += k;
-		n -= k;
+	for (uint32_t done = 0, k; done < n; done += k) {
+		k = n - done < 256 ? n - done : 256;
+		for (uint32_t i = 0; i < k; i++) {
+			handles[i] = first + done + i;
+			addresses[i] = (void *)(base + (done + i) * pitch);
+		}
+		if (pool->wide)
+			give_inside(&local, ADDRESSES, addresses, k);
+		else
+			give_inside(&local, HANDLES, handles, k);
 	}
 	hand_back(&local);
-	return 0;
 }

@@ -494,14 +494,17 @@ overwritten_pool_data_is_refused_loudly(void **state)
 }
 
 static void
-a_foreign_pointer_is_reported_and_takes_nobody_with_it(void **state)
+with_checking_a_foreign_pointer_is_reported_and_takes_nobody_with_it(void **state)
 {
-	struct rte_mempool *mp = test_pool("foreign", 100, 64, 0, 0);
-	struct rte_mempool *other = test_pool("other", 100, 64, 0, 0);
+	struct rte_mempool *mp, *other;
 	void *objs[8], *theirs;
 	uint64_t local;
 
 	(void)state;
+	assert_int_equal(setenv("SLABIO_CHECK", "1", 1), 0);
+	mp = test_pool("foreign", 100, 64, 0, 0);
+	other = test_pool("other", 100, 64, 0, 0);
+	assert_int_equal(unsetenv("SLABIO_CHECK"), 0);
 	assert_int_equal(rte_mempool_get_bulk(mp, objs, 6), 0);
 	assert_int_equal(rte_mempool_get(other, &theirs), 0);
 	/* another mempool's, and the middle of one of ours */
@@ -643,7 +646,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(a_cache_in_front_works),
 	cmocka_unit_test(no_object_is_with_two_lcores_at_once),
 	cmocka_unit_test(overwritten_pool_data_is_refused_loudly),
-	cmocka_unit_test(a_foreign_pointer_is_reported_and_takes_nobody_with_it),
+	cmocka_unit_test(with_checking_a_foreign_pointer_is_reported_and_takes_nobody_with_it),
 	cmocka_unit_test(mbuf_pools_work),
 	/* last: it may leave dead members' objects behind */
 	cmocka_unit_test(a_forked_child_does_no_harm),

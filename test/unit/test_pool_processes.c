@@ -151,7 +151,8 @@ processes_share_a_pool_and_have_no_block_twice(void **state)
 		report = audit(pool);
 		assert_true(sio_audit_clean(&report));
 		assert_int_equal(report.outstanding, 0);
-		assert_int_equal(report.met[SIO_PLACE_DEPOT], N);
+		/* a thief may have put a magazine back after its owner had left */
+		assert_int_equal(report.met[SIO_PLACE_DEPOT] + report.met[SIO_PLACE_SHARD], N);
 		assert_int_equal(report.dead_members, 0);
 		sio_pool_destroy(pool);
 		munmap(board, sizeof(*board));

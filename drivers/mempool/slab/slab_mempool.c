@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -85,6 +86,15 @@ slab_name(const struct rte_mempool *mp, char name[SIO_NAME_LEN])
 
 /* ---- alloc and free ---- */
 
+/* Whether put objects are checked to be of their mempool, as the operator says. */
+static bool
+slab_check_wanted(void)
+{
+	const char *check = getenv(SLAB_CHECK_ENV);
+
+	return check != NULL && check[0] != '\0' && strcmp(check, "0") != 0;
+}
+
 static int
 slab_pool_create(const struct rte_mempool *mp, const char *name, struct sio_pool **pool)
 {
@@ -95,6 +105,8 @@ slab_pool_create(const struct rte_mempool *mp, const char *name, struct sio_pool
 		.n_blocks = mp->size,
 		.block_size = mp->elt_size,
 		.lent_payload = true,
+		/* EAL maps its memory at the same address in all processes */
+		.flags = SIO_POOL_SAME_MAP | (slab_check_wanted() ? SIO_POOL_CHECK : 0),
 		.numa_node = numa ? mp->socket_id + 1 : 0,
 	};
 	int ret;

@@ -26,6 +26,9 @@
 
 #define SLAB_OPS_NAME "slab"
 
+/* Set to 1 in the environment of the process that creates mempools: every object put is checked. */
+#define SLAB_CHECK_ENV "SLABIO_CHECK"
+
 /* The slot of the ops table that is the same in every process, see slab_ops.c. */
 #define SLAB_OPS_SLOT (RTE_MEMPOOL_MAX_OPS_IDX - 1)
 

@@ -37,6 +37,13 @@ extern "C" {
 
 /** Members promise to exchange blocks only by means the pool sees; holder words are kept. */
 #define SIO_POOL_EXACT 0x1u
+/**
+ * Lent memory that every member maps at the same address, as EAL processes do: the pool then keeps addresses, and the
+ * pointer calls are at their fastest.
+ */
+#define SIO_POOL_SAME_MAP 0x2u
+/** Every block given back is checked to be of this pool; without it, only pools that keep handles check. */
+#define SIO_POOL_CHECK 0x4u
 
 struct sio_pool;
 
@@ -111,7 +118,7 @@ SIO_API void sio_pool_destroy(struct sio_pool *pool);
  *
  * Blocks are found wherever they are free: in the caller's shard, in the depot, in other threads' shards.
  *
- * @param[out] handles the blocks, the most recently given first where they come from the own shard
+ * @param[out] handles the blocks; of those in the own shard the most recently given ones
  * @return 0; -ENOBUFS fewer than n are free; -EINVAL n is larger than the pool
  */
 SIO_API int sio_pool_take(struct sio_pool *pool, uint32_t *handles, unsigned int n);
@@ -132,7 +139,8 @@ SIO_API int sio_pool_take_ptr(struct sio_pool *pool, void **blocks, unsigned int
 /**
  * As sio_pool_give(), with addresses in this process.
  *
- * @return 0; -EINVAL an address is not the start of a block of this pool: none was given back
+ * @return 0; -EINVAL an address is not the start of a block of this pool: none was given back. In a pool with
+ *         SIO_POOL_SAME_MAP and without SIO_POOL_CHECK addresses are taken as they are
  */
 SIO_API int sio_pool_give_ptr(struct sio_pool *pool, void *const *blocks, unsigned int n);
 
