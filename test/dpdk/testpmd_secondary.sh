@@ -33,16 +33,31 @@ count() {
 	sed -n 's/.*Count: avail (\([0-9]*\)).*/\1/p' "$LOG.info"
 }
 
-# captures for a while and prints how many packets it got
-capture() {
-	LD_PRELOAD=$preload timeout -k 5 -s INT 2 dpdk-pdump --no-pci --no-telemetry \
+# Starts a capture. It must not end while testpmd forwards: it frees its mempool without waiting for those who are
+# just copying into it.
+capture_start() {
+	LD_PRELOAD=$preload timeout -k 5 -s INT 30 dpdk-pdump --no-pci --no-telemetry \
 		--file-prefix="$PREFIX" -d "$plugin" -- \
-		--pdump "port=0,queue=*,rx-dev=/dev/null,total-num-mbufs=4095" >"$LOG.info" 2>&1
-	grep -q "preload_slab: 0 requests" "$LOG.info" && return 1
-	sed -n 's/.*packets dequeued:[^0-9]*\([0-9]*\).*/\1/p' "$LOG.info"
+		--pdump "port=0,queue=*,rx-dev=/dev/null,total-num-mbufs=4095" >"$LOG.pdump" 2>&1 &
+	pdump=$!
+	PIDS="$PIDS $pdump"
+	i=0
+	until [ "$(left_files | wc -w)" -ge 2 ] || [ $i -ge 100 ]; do
+		sleep 0.1
+		i=$((i + 1))
+	done
+}
+
+# ends it, and prints how many packets it got
+capture_end() {
+	# to timeout its time is over: it passes SIGINT on, which a shell's background processes else ignore
+	kill -ALRM $pdump
+	wait $pdump
+	sed -n 's/.*packets dequeued:[^0-9]*\([0-9]*\).*/\1/p' "$LOG.pdump"
 }
 
 for cache in 0 128; do
+	: >"$LOG"
 	# shellcheck disable=SC2086 # options are several words
 	timeout -k 5 60 dpdk-testpmd $LCORES --no-pci --file-prefix="$PREFIX" -d "$plugin" \
 		--mbuf-pool-ops-name=slab --vdev=net_null0 --vdev=net_null1 \
@@ -66,11 +81,15 @@ for cache in 0 128; do
 	echo start >&7
 	sleep 1
 	count >/dev/null || { cat "$LOG.info" >&2; fail "dpdk-proc-info fails beside forwarding"; }
-	captured=$(capture) || fail "dpdk-pdump was not put on slab"
+	capture_start
+	sleep 1
 	kill -0 $pid 2>/dev/null || fail "testpmd ended beside dpdk-pdump"
-	[ "${captured:-0}" -gt 0 ] || { tail "$LOG.info" >&2; fail "dpdk-pdump captured nothing"; }
 	echo stop >&7
 	sleep 1
+	capture_end >"$LOG.captured"
+	captured=$(cat "$LOG.captured")
+	[ "${captured:-0}" -gt 0 ] || { tail "$LOG.pdump" >&2; fail "dpdk-pdump captured nothing"; }
+	grep -q "preload_slab: 0 requests" "$LOG.pdump" && fail "dpdk-pdump was not put on slab"
 	free=$(count)
 	[ "$free" = $mbufs ] || fail "after the stop $free of $mbufs are free"
 	echo quit >&7
