@@ -57,7 +57,8 @@ capture_end() {
 }
 
 for cache in 0 128; do
-	: >"$LOG"
+	: >"$LOG" # the prompt of the run before is in it
+	: >"$LOG" # the prompt of the run before is in it
 	# shellcheck disable=SC2086 # options are several words
 	timeout -k 5 60 dpdk-testpmd $LCORES --no-pci --file-prefix="$PREFIX" -d "$plugin" \
 		--mbuf-pool-ops-name=slab --vdev=net_null0 --vdev=net_null1 \
