@@ -47,6 +47,14 @@
 
 bool sio__rbuff_no_register;
 bool sio__rbuff_no_barrier;
+void (*sio__rbuff_sleep_hook)(enum rbuff_sleep_step step);
+
+static void
+hook(enum rbuff_sleep_step step)
+{
+	if (sio__rbuff_sleep_hook != NULL)
+		sio__rbuff_sleep_hook(step);
+}
 
 static inline void
 spin_pause(void)
@@ -135,6 +143,7 @@ sleep_announce(struct sio_rbuff *ring, uint64_t wanted)
 {
 	struct rbuff_control *control = &ring->shared->control;
 
+	hook(RBUFF_BEFORE_ANNOUNCE);
 	if (ring->role == SIO_RBUFF_PRODUCER)
 		atomic_store_explicit(&control->wanted, wanted, memory_order_relaxed);
 	atomic_exchange_explicit(&control->sleeping[ring->role], 1, memory_order_seq_cst);
@@ -168,6 +177,7 @@ sleep_once(struct sio_rbuff *ring, uint64_t deadline_ns, uint64_t slice_ns)
 		until = now + slice_ns;
 	if (until > deadline_ns)
 		until = deadline_ns;
+	hook(RBUFF_BEFORE_SLEEP);
 	sio_wait(futex_word(&ring->shared->control, ring->role), 1, until);
 	return 0;
 }

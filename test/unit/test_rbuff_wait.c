@@ -217,107 +217,163 @@ destroying_disturbs_nobody_for_good(void **state)
 
 /* ---- no lost wake-up ---- */
 
-#define HANDOVERS 6000
+/* what the other side does when a sleeper is at that step */
+static struct {
+	struct ring_pair *pair;
+	enum rbuff_sleep_step step;
+	uint32_t state; /* not 0: sets that; else writes or reads an element */
+	bool reads;
+	int times;
+} between;
 
-/* both directions of sleep at every step: the ring is full or empty most of the time */
-static int
-pump(struct sio_rbuff *ring, bool writes, uint64_t total, uint64_t *longest)
+static void
+come_between(enum rbuff_sleep_step step)
 {
-	uint64_t element[3], rnd = 5;
+	uint64_t x = 42;
 
-	for (uint64_t at = 0; at < total;) {
-		uint32_t n = next_random(&rnd) % 3 + 1;
-		uint64_t began = sio_now_ns(), took;
+	if (step != between.step || between.times++ != 0)
+		return;
+	if (between.state != 0)
+		sio_rbuff_state_set(between.pair->out, between.state);
+	else if (between.reads)
+		assert_int_equal(sio_rbuff_read_bulk(between.pair->in, &x, 1), 1);
+	else
+		assert_int_equal(sio_rbuff_write_bulk(between.pair->out, &x, 1), 1);
+}
+
+static void
+what_comes_between_look_and_sleep_is_seen(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 8; i++) {
+		struct ring_pair p = ring_pair(8, 8);
+		bool writes = i & 1, changes = i & 2;
+		uint64_t x[8] = {0}, began;
 		int r;
 
-		if (n > total - at)
-			n = (uint32_t)(total - at);
-		elements_make(element, 8, at, n);
-		r = writes ? sio_rbuff_write_timed(ring, element, n, SIO_FOREVER)
-			   : sio_rbuff_read_timed(ring, element, n, SIO_FOREVER);
-		if (r <= 0)
-			return 1;
-		if (!writes && elements_right(element, 8, at, (uint32_t)r) != (uint32_t)r)
-			return 2;
+		between.pair = &p;
+		between.step = i & 4 ? RBUFF_BEFORE_SLEEP : RBUFF_BEFORE_ANNOUNCE;
+		between.state = changes ? SIO_RBUFF_DOWN : 0;
+		between.reads = writes;
+		between.times = 0;
+		if (writes)
+			assert_int_equal(sio_rbuff_write_bulk(p.out, x, 8), 8);
+		sio__rbuff_sleep_hook = come_between;
+		began = sio_now_ns();
+		r = writes ? sio_rbuff_write_timed(p.out, x, 1, SIO_FOREVER)
+			   : sio_rbuff_read_timed(p.in, x, 1, SIO_FOREVER);
+		sio__rbuff_sleep_hook = NULL;
+		assert_int_equal(r, changes ? -ESHUTDOWN : 1);
+		assert_true(between.times > 0);
+		assert_true(sio_now_ns() - began < WOKEN_NS);
+		assert_false(asleep(p.in, SIO_RBUFF_CONSUMER));
+		assert_false(asleep(p.out, SIO_RBUFF_PRODUCER));
+		ring_pair_end(&p);
+	}
+}
+
+#define HANDOVERS 6000
+
+/*
+ * One element is under way at any time, so that a wake-up which is lost is missed by both sides;
+ * and it is sent at about the time the other side goes to sleep.
+ */
+static int
+rally(struct sio_rbuff *out, struct sio_rbuff *in, bool serves, uint64_t *longest)
+{
+	uint64_t rnd = serves ? 5 : 6, x;
+
+	for (uint64_t i = 0; i < HANDOVERS; i++) {
+		uint64_t began = sio_now_ns(), took;
+
+		if (!serves || i != 0) {
+			if (sio_rbuff_read_timed(in, &x, 1, SIO_FOREVER) != 1)
+				return 1;
+			if (elements_right(&x, 8, i - serves, 1) != 1)
+				return 2;
+		}
+		for (uint32_t wait = next_random(&rnd) % 6000; wait > 0; wait--)
+			atomic_signal_fence(memory_order_seq_cst);
+		element_make(&x, 8, i);
+		if (sio_rbuff_write_timed(out, &x, 1, SIO_FOREVER) != 1)
+			return 3;
 		took = sio_now_ns() - began;
 		if (took > *longest)
 			*longest = took;
-		at += (uint32_t)r;
 	}
 	return 0;
 }
 
-struct pump {
+static struct sio_rbuff *
+rally_ring(const char *name, enum sio_rbuff_role role)
+{
+	struct sio_rbuff_opts opts = ring_opts(name, 8, 8, role);
 	struct sio_rbuff *ring;
+
+	assert_int_equal(sio_rbuff_create(&opts, &ring), 0);
+	return ring;
+}
+
+struct rally {
 	int cpu;
 	int result;
 	uint64_t longest;
 };
 
-static void *
-pump_thread(void *arg)
+static int
+rally_answer(void *arg)
 {
-	struct pump *p = arg;
+	struct rally *r = arg;
+	struct sio_rbuff *in, *out;
 
-	pin_to(p->cpu);
-	p->result = pump(p->ring, true, HANDOVERS, &p->longest);
+	pin_to(r->cpu);
+	if (sio_rbuff_attach("rally.there", SIO_RBUFF_CONSUMER, &in) < 0 ||
+		sio_rbuff_attach("rally.back", SIO_RBUFF_PRODUCER, &out) < 0)
+		return 10;
+	r->result = rally(out, in, false, &r->longest);
+	if (r->result == 0 && r->longest >= WOKEN_NS)
+		r->result = 20;
+	sio_rbuff_detach(in);
+	sio_rbuff_detach(out);
+	return r->result;
+}
+
+static void *
+rally_thread(void *arg)
+{
+	rally_answer(arg);
 	return NULL;
 }
 
+/* the answering side in a thread of this process, or in another process, on that processor */
 static void
-no_wakeup_is_lost_between_threads(int cpu)
+no_wakeup_is_lost_beside(bool process, int cpu)
 {
-	struct ring_pair p = ring_pair(8, 8);
-	struct pump w = {.ring = p.out, .cpu = cpu};
+	struct sio_rbuff *there = rally_ring("rally.there", SIO_RBUFF_PRODUCER);
+	struct sio_rbuff *back = rally_ring("rally.back", SIO_RBUFF_CONSUMER);
+	struct rally other = {.cpu = cpu};
 	uint64_t longest = 0;
 	cpu_set_t before;
 	pthread_t thread;
+	pid_t pid = 0;
 
 	assert_int_equal(sched_getaffinity(0, sizeof(before), &before), 0);
+	if (process)
+		pid = unit_fork(rally_answer, &other);
+	else
+		assert_int_equal(pthread_create(&thread, NULL, rally_thread, &other), 0);
 	pin_to(0);
-	assert_int_equal(pthread_create(&thread, NULL, pump_thread, &w), 0);
-	assert_int_equal(pump(p.in, false, HANDOVERS, &longest), 0);
-	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_int_equal(rally(there, back, true, &longest), 0);
 	sched_setaffinity(0, sizeof(before), &before);
-	assert_int_equal(w.result, 0);
+	if (process) {
+		assert_int_equal(unit_wait(pid), 0);
+	} else {
+		assert_int_equal(pthread_join(thread, NULL), 0);
+		assert_int_equal(other.result, 0);
+	}
 	assert_true(longest < WOKEN_NS);
-	assert_true(w.longest < WOKEN_NS);
-	ring_pair_end(&p);
-}
-
-static int
-pump_process(void *arg)
-{
-	struct sio_rbuff *ring;
-	uint64_t longest = 0;
-	int r;
-
-	pin_to(*(int *)arg);
-	if (sio_rbuff_attach("pump", SIO_RBUFF_PRODUCER, &ring) < 0)
-		return 10;
-	r = pump(ring, true, HANDOVERS, &longest);
-	sio_rbuff_detach(ring);
-	return r != 0 ? r : longest >= WOKEN_NS;
-}
-
-static void
-no_wakeup_is_lost_between_processes(int cpu)
-{
-	struct sio_rbuff_opts opts = ring_opts("pump", 8, 8, SIO_RBUFF_CONSUMER);
-	struct sio_rbuff *ring;
-	uint64_t longest = 0;
-	cpu_set_t before;
-	pid_t pid;
-
-	assert_int_equal(sched_getaffinity(0, sizeof(before), &before), 0);
-	assert_int_equal(sio_rbuff_create(&opts, &ring), 0);
-	pid = unit_fork(pump_process, &cpu);
-	pin_to(0);
-	assert_int_equal(pump(ring, false, HANDOVERS, &longest), 0);
-	sched_setaffinity(0, sizeof(before), &before);
-	assert_int_equal(unit_wait(pid), 0);
-	assert_true(longest < WOKEN_NS);
-	sio_rbuff_destroy(ring);
+	sio_rbuff_destroy(there);
+	sio_rbuff_destroy(back);
 }
 
 static void
@@ -325,8 +381,8 @@ no_wakeup_is_lost(void **state)
 {
 	(void)state;
 	for (int cpu = 0; cpu < 2; cpu++) { /* on one processor, and on two */
-		no_wakeup_is_lost_between_threads(cpu);
-		no_wakeup_is_lost_between_processes(cpu);
+		no_wakeup_is_lost_beside(false, cpu);
+		no_wakeup_is_lost_beside(true, cpu);
 	}
 }
 
@@ -359,6 +415,7 @@ main(void)
 		cmocka_unit_test(read_wakes_the_writer_when_all_of_it_fits),
 		cmocka_unit_test(state_change_wakes_both_sides),
 		cmocka_unit_test(destroying_disturbs_nobody_for_good),
+		cmocka_unit_test(what_comes_between_look_and_sleep_is_seen),
 		cmocka_unit_test(no_wakeup_is_lost),
 		cmocka_unit_test(no_wakeup_is_lost_where_registering_fails),
 		cmocka_unit_test(no_sleep_is_long_where_barriers_fail),
