@@ -25,6 +25,16 @@ int ctl_info(const char *name);
 int ctl_ring(const char *name);
 /** Meets every block of a pool; at_rest: blocks in use and unsettled ones are faults too. */
 int ctl_audit(const char *name, bool at_rest);
+/** What each shard of a pool did and has. */
+int ctl_shards(const char *name);
+/**
+ * Shows all pools, or one, again and again.
+ *
+ * @param name   NULL: all
+ * @param period seconds between two pictures
+ * @param count  pictures; 0: until interrupted
+ */
+int ctl_top(const char *name, double period, unsigned int count);
 /** Removes a segment that nobody lives in; of a pool, its payload too. */
 int ctl_remove(const char *name);
 /** Says why a thing cannot be looked at. @return CTL_ERROR */

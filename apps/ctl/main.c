@@ -6,6 +6,7 @@
 
 #include <getopt.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <slabio/common.h>
 #include "ctl.h"
@@ -21,6 +22,10 @@ usage(FILE *out)
 		"  ring RING             state, positions and members of a ring\n"
 		"  audit [-r] POOL       meet every block once: in magazines, in rings, in hands;\n"
 		"                        -r, --at-rest: no block may be in use\n"
+		"  shards POOL           what each shard of a pool did and has\n"
+		"  top [-d SECONDS] [-n COUNT] [POOL]\n"
+		"                        free blocks, takes, gives, exchanges and steals per "
+		"second\n"
 		"  rm NAME               remove a segment that no living process is a member of\n"
 		"\n"
 		"Exit status: 0 all is well, 1 something is wrong with it, 2 it cannot be looked "
@@ -47,6 +52,8 @@ wrong_usage(const char *why, const char *what)
 static int
 run(const char *command, const char *name, bool at_rest)
 {
+	if (strcmp(command, "shards") == 0)
+		return ctl_shards(name);
 	if (strcmp(command, "info") == 0)
 		return ctl_info(name);
 	if (strcmp(command, "ring") == 0)
@@ -59,7 +66,7 @@ run(const char *command, const char *name, bool at_rest)
 static bool
 known(const char *command)
 {
-	static const char *const commands[] = {"info", "ring", "rm", "audit"};
+	static const char *const commands[] = {"info", "ring", "rm", "audit", "shards"};
 
 	for (unsigned int i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
 		if (strcmp(command, commands[i]) == 0)
@@ -74,14 +81,19 @@ main(int argc, char **argv)
 		{"help", no_argument, NULL, 'h'},
 		{"verbose", no_argument, NULL, 'v'},
 		{"at-rest", no_argument, NULL, 'r'},
+		{"delay", required_argument, NULL, 'd'},
+		{"count", required_argument, NULL, 'n'},
 		{NULL, 0, NULL, 0},
 	};
 	enum sio_log_level level = SIO_LOG_WARNING;
 	const char *command, *name;
-	bool at_rest = false;
+	bool at_rest = false, for_top = false;
+	double delay = 1;
+	unsigned long count = 0;
+	char *end;
 	int opt;
 
-	while ((opt = getopt_long(argc, argv, "hvr", options, NULL)) != -1) {
+	while ((opt = getopt_long(argc, argv, "hvrd:n:", options, NULL)) != -1) {
 		switch (opt) {
 		case 'h':
 			usage(stdout);
@@ -91,6 +103,19 @@ main(int argc, char **argv)
 			break;
 		case 'r':
 			at_rest = true;
+			break;
+		case 'd':
+			for_top = true;
+			delay = strtod(optarg, &end);
+			if (*end != '\0' || !(delay >= 0.01 && delay <= 86400))
+				return wrong_usage(
+					"--delay takes 0.01 to 86400 seconds, not ", optarg);
+			break;
+		case 'n':
+			for_top = true;
+			count = strtoul(optarg, &end, 10);
+			if (*end != '\0' || *optarg < '1' || *optarg > '9' || count > 1000000)
+				return wrong_usage("--count takes 1 to 1000000, not ", optarg);
 			break;
 		default:
 			return wrong_usage("unknown option", "");
@@ -105,6 +130,10 @@ main(int argc, char **argv)
 		return wrong_usage("too many arguments: ", argv[optind]);
 	if (at_rest && strcmp(command, "audit") != 0)
 		return wrong_usage("--at-rest goes with audit, not with ", command);
+	if (for_top && strcmp(command, "top") != 0)
+		return wrong_usage("--delay and --count go with top, not with ", command);
+	if (strcmp(command, "top") == 0)
+		return ctl_top(name, delay, (unsigned int)count);
 	if (strcmp(command, "list") == 0)
 		return name == NULL ? ctl_list() : wrong_usage("list takes no argument: ", name);
 	if (!known(command))

@@ -95,7 +95,7 @@ stamp_now(const struct sio_audit *audit, uint32_t m)
 	stamp.dead = audit->members[slot] != member || audit->states[slot] == SIO_MEMBER_DEAD;
 	if (state == SIO_MAG_SHARD && sio_mag_shard(stamp.word) < pool->hdr->max_shards)
 		stamp.epoch = atomic_load_explicit(
-			&pool->shards[sio_mag_shard(stamp.word)].epoch, memory_order_acquire);
+			&pool->shards[sio_mag_shard(stamp.word)].hot.epoch, memory_order_acquire);
 	/* the dead change nothing any more; the living may be at it */
 	if (!stamp.dead && (state == SIO_MAG_HAND || (stamp.epoch & 1)))
 		stamp.settled = false;

@@ -172,13 +172,19 @@ sio_depot_claim_last(struct sio_local *local, enum sio_want want, struct sio_slo
 }
 
 bool
+sio_depot_claim_hinted(struct sio_local *local, struct sio_slot *slot)
+{
+	return sio_depot_claim_last(local, SIO_WANT_BLOCKS, slot) ||
+	       claim_hinted(local, SIO_HINT_FULL, SIO_WANT_BLOCKS, slot);
+}
+
+bool
 sio_depot_claim(struct sio_local *local, enum sio_want want, struct sio_slot *slot)
 {
 	if (want == SIO_WANT_ROOM)
 		return claim_hinted(local, SIO_HINT_EMPTY, want, slot) ||
 		       claim_walk(local, want, slot);
-	return sio_depot_claim_last(local, want, slot) ||
-	       claim_hinted(local, SIO_HINT_FULL, want, slot) || claim_walk(local, want, slot);
+	return sio_depot_claim_hinted(local, slot) || claim_walk(local, want, slot);
 }
 
 void
@@ -197,8 +203,10 @@ sio_depot_give(struct sio_local *local, struct sio_slot *slot)
 		return;
 	}
 	hint_set(pool, count > 0 ? SIO_HINT_FULL : SIO_HINT_EMPTY, slot->index);
-	if (count > 0)
+	if (count > 0) {
 		atomic_store_explicit(&pool->hdr->last_given, slot->index, memory_order_relaxed);
+		sio_event(pool);
+	}
 	slot->mag = NULL;
 }
 

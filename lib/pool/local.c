@@ -98,7 +98,7 @@ sio_local_init_hand(struct sio_pool *pool, struct sio_local *local, sio_member_t
 	local->pool = pool;
 	local->member = self;
 	local->owner = sio_mag_owner(SIO_MAG_HAND, SIO_SHARD_NONE, self);
-	local->epoch = &local->private_epoch;
+	local->hot = &local->private_hot;
 }
 
 static void
@@ -122,9 +122,9 @@ take_shard(struct sio_pool *pool, struct sio_local *local)
 			;
 		local->shard = shard;
 		local->owner = sio_mag_owner(SIO_MAG_SHARD, s, local->member);
-		local->epoch = &shard->epoch;
+		local->hot = &shard->hot;
 		/* whoever had it before left from outside, or was settled by recovery */
-		local->epoch_now = atomic_load_explicit(&shard->epoch, memory_order_relaxed);
+		local->epoch_now = atomic_load_explicit(&shard->hot.epoch, memory_order_relaxed);
 		if (local->epoch_now & 1)
 			shard_leave(local);
 		return;

@@ -390,43 +390,6 @@ sio_pool_destroy(struct sio_pool *pool)
 	pool_drop(pool, true);
 }
 
-uint32_t
-sio_pool_free_count(const struct sio_pool *pool)
-{
-	uint32_t top = atomic_load_explicit(&pool->hdr->magazines_top, memory_order_acquire);
-	uint32_t sum = 0;
-
-	if (top > pool->n_magazines)
-		top = pool->n_magazines;
-	for (uint32_t m = 0; m < top; m++)
-		sum += sio_mag_count_now(sio_magazine_at(pool, m));
-	return sum;
-}
-
-void
-sio_pool_info(const struct sio_pool *pool, struct sio_pool_info *info)
-{
-	const struct sio_pool_hdr *hdr = pool->hdr;
-	struct sio_member_info member;
-
-	memset(info, 0, sizeof(*info));
-	memcpy(info->name, hdr->name, sizeof(info->name));
-	memcpy(info->payload, hdr->payload, sizeof(info->payload));
-	info->flags = hdr->flags;
-	info->n_blocks = hdr->n_blocks;
-	info->populated = atomic_load_explicit(&hdr->populated, memory_order_relaxed);
-	info->block_size = hdr->block_size;
-	info->magazine_size = hdr->magazine_size;
-	info->n_magazines = hdr->n_magazines;
-	info->max_shards = hdr->max_shards;
-	for (uint32_t s = 0; s < hdr->max_shards; s++)
-		info->shards_used +=
-			atomic_load_explicit(&pool->shards[s].owner, memory_order_relaxed) != 0;
-	for (unsigned int i = 0; i < SIO_MEMBERS_MAX; i++)
-		info->members += sio_member_get(pool->seg, i, &member) == 0;
-	info->free_blocks = sio_pool_free_count(pool);
-}
-
 struct sio_segment *
 sio_pool_segment(const struct sio_pool *pool)
 {

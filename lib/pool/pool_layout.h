@@ -119,18 +119,30 @@ _Static_assert(sizeof(struct sio_magazine) == SIO_CACHE_LINE, "one header line")
 
 /* ---- the shard ---- */
 
-struct sio_shard {
+/** What the owner writes in every operation, on a line of its own. */
+struct sio_shard_hot {
 	/** Odd while the owner is inside an operation. Written by the owner alone, without a lock prefix. */
 	_Alignas(SIO_CACHE_LINE) _Atomic uint32_t epoch;
-	uint32_t reserved0[15];
+	uint32_t reserved0;
+	/* blocks, ever; written by the owner alone */
+	_Atomic uint64_t taken;
+	_Atomic uint64_t given;
+	uint64_t reserved1[5];
+};
+
+struct sio_shard {
+	struct sio_shard_hot hot;
 	/** 0 free, else the member name + 1; changed by compare-and-swap by the thread that takes or returns it. */
 	_Alignas(SIO_CACHE_LINE) _Atomic uint64_t owner;
-	/* counters, written by the owner alone */
-	_Atomic uint64_t exchanges;
-	_Atomic uint64_t steals;
-	_Atomic uint64_t steals_lost;
-	_Atomic uint64_t failures;
-	uint64_t reserved1[3];
+	/* counters of slow ways, written by the owner alone */
+	_Atomic uint64_t exchanges; /**< magazines exchanged with the depot */
+	_Atomic uint64_t steals;    /**< magazines stolen */
+	_Atomic uint64_t
+		put_back; /**< magazines swapped out and put back, their owner being at work */
+	_Atomic uint64_t
+		lost; /**< magazines that a thief took from this shard, or put back to it */
+	_Atomic uint64_t failures; /**< takes that found too few blocks */
+	uint64_t reserved1[2];
 };
 
 _Static_assert(sizeof(struct sio_shard) == 2 * SIO_CACHE_LINE, "two lines: hot and cold");
@@ -171,6 +183,11 @@ struct sio_pool_hdr {
 
 	/** Hint: the magazine given to the depot with blocks most recently. */
 	_Alignas(SIO_CACHE_LINE) _Atomic uint32_t last_given;
+	/**
+	 * Grows when blocks can be had again that could not, other than by a give into a shard: together with the
+	 * shards' given counters it tells a thread that found the pool dry whether to look again.
+	 */
+	_Alignas(SIO_CACHE_LINE) _Atomic uint64_t events;
 	/** Bounds of walks: no shard or magazine at or above these was ever used. They only grow. */
 	_Alignas(SIO_CACHE_LINE) _Atomic uint32_t shards_top;
 	_Atomic uint32_t magazines_top;

@@ -15,6 +15,7 @@
  *     depot.c      claiming and giving magazines
  *     steal.c      magazines of other shards
  *     take_give.c  the data path
+ *     info.c       counters and facts
  *     audit.c      walking everything
  */
 
@@ -85,7 +86,7 @@ struct sio_slot {
 /** One thread's private view of one pool. */
 struct sio_local {
 	struct sio_slot loaded;
-	_Atomic uint32_t *epoch; /**< of the shard; private_epoch if the thread has none */
+	struct sio_shard_hot *hot; /**< of the shard; private_hot if the thread has none */
 	uint32_t epoch_now;
 	bool fence;
 	struct sio_slot prev;
@@ -95,8 +96,10 @@ struct sio_local {
 	struct sio_slot orphans[SIO_ORPHANS];
 	sio_member_t member;
 	uint32_t walk;	     /**< where the next walk begins */
+	bool dry;	     /**< the pool was, at dry_sum */
+	uint64_t dry_sum;    /**< see take_give.c, events_sum() */
 	uint32_t hand_calls; /**< without a shard: calls since the last try to get one */
-	_Atomic uint32_t private_epoch;
+	struct sio_shard_hot private_hot;
 	struct sio_local *next; /**< in pool->locals */
 	struct sio_local **tls_slot;
 };
@@ -134,6 +137,23 @@ static inline uint32_t
 sio_mag_count_now(const struct sio_magazine *mag)
 {
 	return atomic_load_explicit(&mag->count, memory_order_relaxed);
+}
+
+/** Says that blocks can be had again; see struct sio_pool_hdr. */
+static inline void
+sio_event(struct sio_pool *pool)
+{
+	/* release: after what made it so; partner: events_sum() in take_give.c */
+	atomic_fetch_add_explicit(&pool->hdr->events, 1, memory_order_release);
+}
+
+/** Adds to a counter that this thread alone writes: no lock prefix needed. */
+static inline void
+sio_count(_Atomic uint64_t *counter, uint64_t n)
+{
+	/* release: a give counts after its blocks are there; partner: events_sum() in take_give.c */
+	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n,
+		memory_order_release);
 }
 
 static inline void
@@ -223,20 +243,20 @@ shard_enter(struct sio_local *local)
 	local->epoch_now = epoch;
 #ifndef __SANITIZE_THREAD__
 	if (SIO_LIKELY(!local->fence)) {
-		atomic_store_explicit(local->epoch, epoch, memory_order_relaxed);
+		atomic_store_explicit(&local->hot->epoch, epoch, memory_order_relaxed);
 		atomic_signal_fence(memory_order_seq_cst);
 		return;
 	}
 #endif
 	/* partner: the thief's compare-and-swap of the word, then its load of the epoch, both seq_cst */
-	atomic_exchange_explicit(local->epoch, epoch, memory_order_seq_cst);
+	atomic_exchange_explicit(&local->hot->epoch, epoch, memory_order_seq_cst);
 }
 
 static inline void
 shard_leave(struct sio_local *local)
 {
 	/* release: who sees the even value sees what was done inside (steal.c) */
-	atomic_store_explicit(local->epoch, ++local->epoch_now, memory_order_release);
+	atomic_store_explicit(&local->hot->epoch, ++local->epoch_now, memory_order_release);
 }
 
 /** True if the magazine in the slot is still this thread's. Only inside. */
@@ -273,6 +293,8 @@ enum sio_want {
 
 /** Claims a magazine from the depot for the thread. @return false if there is none */
 bool sio_depot_claim(struct sio_local *local, enum sio_want want, struct sio_slot *slot);
+/** Claims a magazine with blocks that hints lead to. */
+bool sio_depot_claim_hinted(struct sio_local *local, struct sio_slot *slot);
 /** Claims the magazine that was given with blocks last, if it fits. */
 bool sio_depot_claim_last(struct sio_local *local, enum sio_want want, struct sio_slot *slot);
 /** Gives the slot's magazine to the depot; empties the slot. If a thief has it, remembers it as an orphan. */
@@ -286,8 +308,13 @@ void sio_take_over(struct sio_local *local, struct sio_magazine *mag);
 
 /* ---- steal.c ---- */
 
-/** Steals a magazine with blocks in it. Called outside. @return false if no other shard has any */
-bool sio_steal_round(struct sio_local *local, struct sio_slot *slot);
+/**
+ * Steals a magazine with blocks in it. Called outside.
+ *
+ * @param[out] surely_dry nothing was in motion: where false is returned, the pool was empty
+ * @return false if no other shard has any
+ */
+bool sio_steal_round(struct sio_local *local, struct sio_slot *slot, bool *surely_dry);
 
 /* ---- log, geometry ---- */
 

@@ -37,14 +37,17 @@ struct claimed {
 
 /* Swaps this operation's name in. */
 static bool
-swap_in(struct sio_local *local, uint32_t m, struct claimed *c)
+swap_in(struct sio_local *local, uint32_t m, struct claimed *c, bool *surely_dry)
 {
 	struct sio_pool *pool = local->pool;
 	struct sio_magazine *mag = sio_magazine_at(pool, m);
 	uint64_t word = atomic_load_explicit(&mag->word, memory_order_relaxed);
 	uint64_t mine;
 
-	if (sio_mag_state(word) != SIO_MAG_SHARD || sio_mag_count_now(mag) == 0)
+	if (sio_mag_count_now(mag) == 0)
+		return false;
+	*surely_dry = false;
+	if (sio_mag_state(word) != SIO_MAG_SHARD)
 		return false;
 	mine = sio_mag_next(
 		word, sio_mag_owner(SIO_MAG_HAND, sio_mag_shard(word), local->member), 0);
@@ -61,13 +64,14 @@ swap_in(struct sio_local *local, uint32_t m, struct claimed *c)
 }
 
 static void
-put_back(struct claimed *c)
+put_back(struct sio_pool *pool, struct claimed *c)
 {
 	uint64_t mine = c->slot.word;
 
 	/* fails only if recovery settled this member meanwhile, that is never while it lives */
 	atomic_compare_exchange_strong_explicit(
 		&c->slot.mag->word, &mine, c->before, memory_order_release, memory_order_relaxed);
+	sio_event(pool);
 }
 
 static bool
@@ -75,7 +79,7 @@ owner_is_outside(struct sio_pool *pool, uint64_t word, uint32_t *epoch)
 {
 	/* acquire: all that the owner did inside; partner: the release in shard_leave() */
 	*epoch = atomic_load_explicit(
-		&pool->shards[sio_mag_shard(word)].epoch, memory_order_seq_cst);
+		&pool->shards[sio_mag_shard(word)].hot.epoch, memory_order_seq_cst);
 	return (*epoch & 1) == 0;
 }
 
@@ -88,7 +92,7 @@ settle_round(struct sio_local *local, struct claimed *round, unsigned int n)
 #ifndef __SANITIZE_THREAD__
 	if (!sio_barrier()) {
 		for (unsigned int i = 0; i < n; i++)
-			put_back(&round[i]);
+			put_back(pool, &round[i]);
 		return;
 	}
 #endif
@@ -100,8 +104,11 @@ settle_round(struct sio_local *local, struct claimed *round, unsigned int n)
 			round[i].won = again != epoch[i];
 			sio_pause();
 		}
-		if (!round[i].won)
-			put_back(&round[i]);
+		if (!round[i].won) {
+			put_back(pool, &round[i]);
+			if (local->shard != NULL)
+				sio_count(&local->shard->put_back, 1);
+		}
 	}
 }
 
@@ -128,6 +135,9 @@ keep_one(struct sio_local *local, struct claimed *round, unsigned int n, struct 
 		if (!atomic_compare_exchange_strong_explicit(&c->slot.mag->word, &word, mine,
 			    memory_order_acq_rel, memory_order_relaxed))
 			continue;
+		sio_event(pool);
+		if (local->shard != NULL)
+			sio_count(&local->shard->steals, 1);
 		c->slot.word = mine;
 		*slot = c->slot;
 		kept = true;
@@ -143,19 +153,20 @@ is_own(const struct sio_local *local, uint64_t word)
 }
 
 bool
-sio_steal_round(struct sio_local *local, struct sio_slot *slot)
+sio_steal_round(struct sio_local *local, struct sio_slot *slot, bool *surely_dry)
 {
 	struct sio_pool *pool = local->pool;
 	uint32_t top = atomic_load_explicit(&pool->hdr->magazines_top, memory_order_relaxed);
 	struct claimed round[SIO_STEAL_ROUND];
 	unsigned int n = 0, own = 0;
 
+	*surely_dry = pool->can_steal;
 	if (!pool->can_steal)
 		return false;
 	for (uint32_t i = 0, m = local->walk; i <= top; i++, m++) {
 		if (m >= top)
 			m = 0;
-		if (i < top && swap_in(local, m, &round[n])) {
+		if (i < top && swap_in(local, m, &round[n], surely_dry)) {
 			/* the owner of that one is this thread, and it is not inside */
 			round[n].won = is_own(local, round[n].before);
 			own += round[n].won;
@@ -167,12 +178,6 @@ sio_steal_round(struct sio_local *local, struct sio_slot *slot)
 			settle_round(local, round, n);
 		if (keep_one(local, round, n, slot)) {
 			local->walk = m;
-			if (local->shard != NULL)
-				atomic_store_explicit(&local->shard->steals,
-					atomic_load_explicit(
-						&local->shard->steals, memory_order_relaxed) +
-						1,
-					memory_order_relaxed);
 			return true;
 		}
 		n = 0;

@@ -33,14 +33,6 @@ enum kind {
 	HANDLES_FROM_WIDE, /**< handles from addresses */
 };
 
-static void
-count_up(_Atomic uint64_t *counter)
-{
-	/* one writer: no lock prefix needed */
-	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1,
-		memory_order_relaxed);
-}
-
 /* Two addresses at a time, at any alignment: bursts are too short for the call to memcpy() to pay. */
 typedef uint64_t two __attribute__((vector_size(16), aligned(8), may_alias));
 
@@ -197,20 +189,64 @@ slot_fits(const struct sio_local *local, const struct sio_slot *slot, enum sio_w
 	return want == SIO_WANT_BLOCKS ? count > 0 : count < local->pool->magazine_size;
 }
 
+/* A thief has swapped its name in. */
+static void
+drop_if_lost(struct sio_local *local, struct sio_slot *slot)
+{
+	if (slot->mag == NULL || sio_slot_mine(slot))
+		return;
+	sio_orphan_add(local, slot);
+	if (local->shard != NULL)
+		sio_count(&local->shard->lost, 1);
+}
+
+/*
+ * Changes whenever blocks can be had again. A thread that found the pool dry, with nothing in motion, and reads the
+ * same sum as before it looked, need not look again: a dry pool costs its callers a few reads.
+ */
+static uint64_t
+events_sum(const struct sio_pool *pool)
+{
+	uint32_t top = atomic_load_explicit(&pool->hdr->shards_top, memory_order_relaxed);
+	uint64_t sum = atomic_load_explicit(&pool->hdr->events, memory_order_acquire);
+
+	for (uint32_t s = 0; s < top && s < pool->hdr->max_shards; s++)
+		sum += atomic_load_explicit(&pool->shards[s].hot.given, memory_order_acquire);
+	return sum;
+}
+
+/* The depot is dry: looks once more, then into the other shards. Outside meanwhile, so that others can steal from
+ * this thread, and a stop there costs nobody. */
+static bool
+search(struct sio_local *local, struct sio_slot *found)
+{
+	uint64_t sum = events_sum(local->pool);
+	bool stolen, surely_dry;
+
+	if (local->dry && local->dry_sum == sum)
+		return false;
+	local->dry = false;
+	if (sio_depot_claim(local, SIO_WANT_BLOCKS, found))
+		return true;
+	shard_leave(local);
+	stolen = sio_steal_round(local, found, &surely_dry);
+	shard_enter(local);
+	local->dry = !stolen && surely_dry;
+	local->dry_sum = sum;
+	return stolen;
+}
+
 /*
  * Makes the loaded magazine one that fits: the previous one, an orphan that came back, one of the depot, or a
- * stolen one. Called and left inside; outside for a while when stealing, so that others can steal from this
- * thread and a stop there costs nobody.
+ * stolen one. Called and left inside.
  */
 static __attribute__((noinline)) bool
 exchange(struct sio_local *local, enum sio_want want)
 {
 	struct sio_slot found = {.mag = NULL}, swap;
 
-	if (local->loaded.mag != NULL && !sio_slot_mine(&local->loaded))
-		sio_orphan_add(local, &local->loaded);
-	if (local->prev.mag != NULL && !sio_slot_mine(&local->prev))
-		sio_orphan_add(local, &local->prev);
+	drop_if_lost(local, &local->loaded);
+	drop_if_lost(local, &local->prev);
 	if (slot_fits(local, &local->prev, want)) {
 		swap = local->loaded;
 		local->loaded = local->prev;
@@ -218,17 +254,13 @@ exchange(struct sio_local *local, enum sio_want want)
 		return true;
 	}
 	if (local->shard != NULL)
-		count_up(&local->shard->exchanges);
-	if (!sio_orphan_readopt(local, want, &found) && !sio_depot_claim(local, want, &found)) {
-		bool stolen;
-
+		sio_count(&local->shard->exchanges, 1);
+	if (!sio_orphan_readopt(local, want, &found)) {
 		/* with room wanted, there is always a magazine in the depot (pool_layout.h): look again */
-		if (want == SIO_WANT_ROOM)
+		if (want == SIO_WANT_ROOM && !sio_depot_claim(local, want, &found))
 			return false;
-		shard_leave(local);
-		stolen = sio_steal_round(local, &found);
-		shard_enter(local);
-		if (!stolen)
+		if (want == SIO_WANT_BLOCKS && !sio_depot_claim_hinted(local, &found) &&
+			!search(local, &found))
 			return false;
 	}
 	if (local->prev.mag != NULL)
@@ -314,10 +346,15 @@ take_slow(struct sio_local *local, enum kind kind, void *blocks, unsigned int n)
 {
 	unsigned int got = take_inside(local, kind, blocks, n);
 
-	if (got < n) {
+	if (got == n) {
+		sio_count(&local->hot->taken, n);
+	} else {
 		give_inside(local, kind, blocks, got);
+		/* others may have found the pool dry meanwhile */
+		if (got > 0)
+			sio_event(local->pool);
 		if (local->shard != NULL)
-			count_up(&local->shard->failures);
+			sio_count(&local->shard->failures, 1);
 	}
 	leave(local);
 	return got < n ? -ENOBUFS : 0;
@@ -355,6 +392,7 @@ take(struct sio_pool *pool, enum kind kind, void *blocks, unsigned int n)
 		if (SIO_LIKELY(count >= n)) {
 			copy_out(pool, kind, blocks, mag, count - n, n);
 			atomic_store_explicit(&mag->count, count - n, memory_order_release);
+			sio_count(&local->hot->taken, n);
 			shard_leave(local);
 			return 0;
 		}
@@ -369,6 +407,7 @@ give_slow(struct sio_local *local, enum kind kind, const void *blocks, unsigned 
 		return -EINVAL;
 	shard_enter(local);
 	give_inside(local, kind, blocks, n);
+	sio_count(&local->hot->given, n);
 	leave(local);
 	return 0;
 }
@@ -397,6 +436,7 @@ give(struct sio_pool *pool, enum kind kind, const void *blocks, unsigned int n)
 		if (SIO_LIKELY(n <= pool->magazine_size - count) &&
 			SIO_LIKELY(copy_in(pool, kind, mag, count, blocks, n))) {
 			atomic_store_explicit(&mag->count, count + n, memory_order_release);
+			sio_count(&local->hot->given, n);
 			shard_leave(local);
 			return 0;
 		}

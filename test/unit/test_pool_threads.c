@@ -102,6 +102,72 @@ stealing_reaches_the_last_block_of_idle_threads(void **state)
 	sio_pool_destroy(pool);
 }
 
+struct giver {
+	struct sio_pool *pool;
+	sem_t *go, *done;
+	unsigned int rounds;
+};
+
+/* Holds all blocks and gives one into its own shard each time it is told to. */
+static void *
+gives_one_at_a_time(void *arg)
+{
+	struct giver *giver = arg;
+	uint32_t handles[64];
+
+	if (sio_pool_take(giver->pool, handles, 64) != 0)
+		abort();
+	sem_post(giver->done);
+	for (unsigned int i = 0; i < giver->rounds; i++) {
+		sem_wait(giver->go);
+		if (sio_pool_give(giver->pool, &handles[i], 1) != 0)
+			abort();
+		sem_post(giver->done);
+	}
+	sem_wait(giver->go);
+	if (sio_pool_give(giver->pool, handles + giver->rounds, 64 - giver->rounds) != 0)
+		abort();
+	return NULL;
+}
+
+static void
+a_dry_pool_is_left_as_soon_as_somebody_gives(void **state)
+{
+	struct sio_pool *pool = make("dry", 64, 16, 0);
+	struct giver giver = {.pool = pool, .rounds = 40};
+	struct sio_shard_info infos[2];
+	uint32_t handles[64];
+	pthread_t thread;
+	sem_t go, done;
+
+	(void)state;
+	sem_init(&go, 0, 0);
+	sem_init(&done, 0, 0);
+	giver.go = &go;
+	giver.done = &done;
+	assert_int_equal(pthread_create(&thread, NULL, gives_one_at_a_time, &giver), 0);
+	sem_wait(&done);
+	for (unsigned int i = 0; i < giver.rounds; i++) {
+		/* more than once: the second time it need not look */
+		for (unsigned int k = 0; k < 3; k++)
+			assert_int_equal(sio_pool_take_one(pool, &handles[i]), -ENOBUFS);
+		sem_post(&go);
+		sem_wait(&done);
+		assert_int_equal(sio_pool_take_one(pool, &handles[i]), 0);
+	}
+	assert_int_equal(sio_pool_shards(pool, infos, 2), 2);
+	assert_int_equal(infos[0].taken + infos[1].taken, 64 + giver.rounds);
+	assert_int_equal(infos[0].given + infos[1].given, giver.rounds);
+	assert_int_equal(infos[0].failures + infos[1].failures, 3 * giver.rounds);
+	assert_true(infos[0].steals + infos[1].steals >= giver.rounds);
+	assert_int_equal(infos[0].free_blocks + infos[1].free_blocks, 0);
+	sem_post(&go);
+	pthread_join(thread, NULL);
+	assert_int_equal(sio_pool_give(pool, handles, giver.rounds), 0);
+	assert_all_free(pool, 64);
+	sio_pool_destroy(pool);
+}
+
 static void *
 take_all_give_half(void *arg)
 {
@@ -316,6 +382,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(stealing_reaches_the_last_block_of_idle_threads),
+		cmocka_unit_test(a_dry_pool_is_left_as_soon_as_somebody_gives),
 		cmocka_unit_test(a_thread_that_ends_gives_its_shard_back),
 		cmocka_unit_test(threads_beyond_the_shards_work_from_the_depot),
 		cmocka_unit_test(no_block_is_had_twice_by_threads_that_take_give_pass_and_steal),

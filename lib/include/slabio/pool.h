@@ -177,6 +177,29 @@ struct sio_pool_info {
 /** Facts about a pool. Any thread, observers too. */
 SIO_API void sio_pool_info(const struct sio_pool *pool, struct sio_pool_info *info);
 
+/** What a shard did and has. Counters are of all threads that ever had the shard; they only grow. */
+struct sio_shard_info {
+	uint32_t shard;
+	sio_member_t member;  /**< whose thread has it; SIO_MEMBER_NONE: nobody's now */
+	uint32_t free_blocks; /**< in its magazines */
+	uint64_t taken;	      /**< blocks */
+	uint64_t given;	      /**< blocks */
+	uint64_t exchanges;   /**< magazines exchanged with the depot */
+	uint64_t steals;      /**< magazines stolen from others */
+	uint64_t put_back;    /**< magazines of others left to them, since they were at work */
+	uint64_t lost;	      /**< magazines that others swapped out of it */
+	uint64_t failures;    /**< takes that found too few blocks */
+};
+
+/**
+ * Looks at all shards that were ever used. Threads without a shard are not counted. Any thread, observers too.
+ *
+ * @param[out] infos room for max shards
+ * @return how many shards there are to look at, which may be more than max
+ */
+SIO_API uint32_t sio_pool_shards(
+	const struct sio_pool *pool, struct sio_shard_info *infos, uint32_t max);
+
 /** The pool's metadata segment: for members and their states. */
 SIO_API struct sio_segment *sio_pool_segment(const struct sio_pool *pool);
 /** The pool's own payload segment; NULL if lent or not mapped. */
