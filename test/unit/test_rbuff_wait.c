@@ -273,13 +273,15 @@ what_comes_between_look_and_sleep_is_seen(void **state)
 }
 
 #define HANDOVERS 6000
+/* A loaded machine holds a process up that long now and then; a wake-up that is lost is lost again and again. */
+#define LATE_MAX 3
 
 /*
  * One element is under way at any time, so that a wake-up which is lost is missed by both sides;
  * and it is sent at about the time the other side goes to sleep.
  */
 static int
-rally(struct sio_rbuff *out, struct sio_rbuff *in, bool serves, uint64_t *longest)
+rally(struct sio_rbuff *out, struct sio_rbuff *in, bool serves, unsigned int *late)
 {
 	uint64_t rnd = serves ? 5 : 6, x;
 
@@ -298,8 +300,10 @@ rally(struct sio_rbuff *out, struct sio_rbuff *in, bool serves, uint64_t *longes
 		if (sio_rbuff_write_timed(out, &x, 1, SIO_FOREVER) != 1)
 			return 3;
 		took = sio_now_ns() - began;
-		if (took > *longest)
-			*longest = took;
+		*late += took >= WOKEN_NS;
+		/* both sides end: the other one finds its peer gone */
+		if (*late > LATE_MAX)
+			return 4;
 	}
 	return 0;
 }
@@ -317,7 +321,7 @@ rally_ring(const char *name, enum sio_rbuff_role role)
 struct rally {
 	int cpu;
 	int result;
-	uint64_t longest;
+	unsigned int late;
 };
 
 static int
@@ -330,9 +334,7 @@ rally_answer(void *arg)
 	if (sio_rbuff_attach("rally.there", SIO_RBUFF_CONSUMER, &in) < 0 ||
 		sio_rbuff_attach("rally.back", SIO_RBUFF_PRODUCER, &out) < 0)
 		return 10;
-	r->result = rally(out, in, false, &r->longest);
-	if (r->result == 0 && r->longest >= WOKEN_NS)
-		r->result = 20;
+	r->result = rally(out, in, false, &r->late);
 	sio_rbuff_detach(in);
 	sio_rbuff_detach(out);
 	return r->result;
@@ -352,10 +354,11 @@ no_wakeup_is_lost_beside(bool process, int cpu)
 	struct sio_rbuff *there = rally_ring("rally.there", SIO_RBUFF_PRODUCER);
 	struct sio_rbuff *back = rally_ring("rally.back", SIO_RBUFF_CONSUMER);
 	struct rally other = {.cpu = cpu};
-	uint64_t longest = 0;
+	unsigned int late = 0;
 	cpu_set_t before;
 	pthread_t thread;
 	pid_t pid = 0;
+	int result;
 
 	assert_int_equal(sched_getaffinity(0, sizeof(before), &before), 0);
 	if (process)
@@ -363,17 +366,17 @@ no_wakeup_is_lost_beside(bool process, int cpu)
 	else
 		assert_int_equal(pthread_create(&thread, NULL, rally_thread, &other), 0);
 	pin_to(0);
-	assert_int_equal(rally(there, back, true, &longest), 0);
+	result = rally(there, back, true, &late);
 	sched_setaffinity(0, sizeof(before), &before);
+	sio_rbuff_destroy(there);
+	sio_rbuff_destroy(back);
 	if (process) {
 		assert_int_equal(unit_wait(pid), 0);
 	} else {
 		assert_int_equal(pthread_join(thread, NULL), 0);
 		assert_int_equal(other.result, 0);
 	}
-	assert_true(longest < WOKEN_NS);
-	sio_rbuff_destroy(there);
-	sio_rbuff_destroy(back);
+	assert_int_equal(result, 0);
 }
 
 static void
