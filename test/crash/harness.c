@@ -262,7 +262,7 @@ scene_main(struct crash_scene *s, const struct plan *plan)
 
 /* ---- the driver ---- */
 
-/** Entries of the runtime folder; removes them too if told to. The last name is in found. */
+/** Entries of the runtime folder but its lock; removes them too if told to. The last name is in found. */
 static unsigned int
 folder_entries(const char *dir, bool remove, char *found, size_t len)
 {
@@ -275,9 +275,11 @@ folder_entries(const char *dir, bool remove, char *found, size_t len)
 	while ((e = readdir(d)) != NULL) {
 		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
 			continue;
-		n++;
-		if (found != NULL)
-			snprintf(found, len, "%s", e->d_name);
+		if (strcmp(e->d_name, ".lock") != 0) {
+			n++;
+			if (found != NULL)
+				snprintf(found, len, "%s", e->d_name);
+		}
 		if (remove)
 			unlinkat(dirfd(d), e->d_name, 0);
 	}

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the slabio authors
+ */
+
+#include <errno.h>
+#include <string.h>
+
+#include "pool_scene.h"
+
+/** Magazines that a victim can carry away: loaded, previous, a round of theft, and one in exchange. */
+#define MAGAZINES_LOST (2u + 4u + 1u)
+
+struct pool_view view;
+
+static const struct pool_start *
+start_of(struct crash_scene *s)
+{
+	return s->arg;
+}
+
+static void
+own(struct crash_scene *s, uint32_t handle)
+{
+	struct pool_user *u = s->user;
+	uint32_t nobody = NOBODY;
+
+	if (handle >= BLOCKS)
+		crash_fault(s, CRASH_WRONG, "handle %u from a pool of %u blocks", handle, BLOCKS);
+	if (!atomic_compare_exchange_strong(&u->owner[handle], &nobody, view.me))
+		crash_fault(s, CRASH_DOUBLED, "block %u was given to %u while it is %u's", handle,
+			view.me, nobody);
+}
+
+static void
+disown(struct crash_scene *s, uint32_t handle)
+{
+	struct pool_user *u = s->user;
+
+	atomic_store(&u->owner[handle], NOBODY);
+}
+
+int
+view_take(struct crash_scene *s, unsigned int n)
+{
+	uint32_t got[BLOCKS];
+	int rc = sio_pool_take(view.pool, got, n);
+
+	if (rc != 0)
+		return rc;
+	for (unsigned int i = 0; i < n; i++) {
+		own(s, got[i]);
+		view.held[view.n++] = got[i];
+	}
+	return 0;
+}
+
+void
+view_give(struct crash_scene *s, unsigned int n)
+{
+	view.n -= n;
+	for (unsigned int i = 0; i < n; i++)
+		disown(s, view.held[view.n + i]);
+	crash_ok(s, sio_pool_give(view.pool, &view.held[view.n], n));
+}
+
+unsigned int
+view_take_all(struct crash_scene *s)
+{
+	unsigned int n = 0;
+	int rc;
+
+	while ((rc = view_take(s, 1)) == 0)
+		n++;
+	if (rc != -ENOBUFS)
+		crash_fault(s, CRASH_WRONG, "a take gave %d, expected %d", rc, -ENOBUFS);
+	return n;
+}
+
+void
+view_attach(struct crash_scene *s, enum owner me)
+{
+	const struct sio_pool_attach_opts opts = {.sz = sizeof(opts)};
+
+	view.me = me;
+	crash_ok(s, sio_pool_attach(s->name, &opts, &view.pool));
+}
+
+void
+pool_scene_opts(struct crash_scene *s, struct sio_pool_opts *opts)
+{
+	const struct pool_start *st = start_of(s);
+
+	*opts = (struct sio_pool_opts){
+		.sz = sizeof(*opts),
+		.name = s->name,
+		.n_blocks = BLOCKS,
+		.block_size = 64,
+		.magazine_size = MAGAZINE,
+		.max_shards = st->max_shards != 0 ? st->max_shards : 4,
+		.flags = st->exact ? SIO_POOL_EXACT : 0,
+		.backing = SIO_BACKING_FILE,
+	};
+}
+
+void
+pool_scene_setup(struct crash_scene *s)
+{
+	const struct pool_start *st = start_of(s);
+	struct sio_pool_opts opts;
+
+	pool_scene_opts(s, &opts);
+	view.me = SURVIVOR;
+	crash_ok(s, sio_pool_create(&opts, &view.pool));
+	for (unsigned int i = 0; i < st->survivor_keeps + st->survivor_returns; i++)
+		crash_ok(s, view_take(s, 1));
+	for (unsigned int i = 0; i < st->survivor_returns; i++)
+		view_give(s, 1);
+}
+
+void
+pool_scene_prepare(struct crash_scene *s)
+{
+	const struct pool_start *st = start_of(s);
+
+	/* a victim forked from the survivor has its handle already, and nothing of its blocks */
+	if (s->c->fork_late) {
+		view = (struct pool_view){.pool = view.pool, .me = VICTIM};
+	} else {
+		view_attach(s, VICTIM);
+	}
+	for (unsigned int i = 0; i < st->victim_takes; i++)
+		crash_ok(s, view_take(s, 1));
+	for (unsigned int i = 0; i < st->victim_returns; i++)
+		view_give(s, 1);
+}
+
+/* Some work in several sizes; everything is given back. */
+static void
+work(struct crash_scene *s, unsigned int rounds)
+{
+	for (unsigned int i = 0; i < rounds; i++) {
+		unsigned int n = i * 5 % 7 + 1;
+		int rc = view_take(s, n);
+
+		if (rc == 0)
+			view_give(s, n);
+		else if (rc != -ENOBUFS)
+			crash_fault(s, CRASH_WRONG, "take of %u blocks gave %d", n, rc);
+	}
+}
+
+void
+pool_scene_finish(struct crash_scene *s)
+{
+	work(s, 20);
+	view_take_all(s);
+	view_give(s, view.n);
+	sio_pool_detach(view.pool);
+}
+
+void
+pool_scene_partner(struct crash_scene *s, uint64_t round)
+{
+	if (round == 0)
+		view_attach(s, PARTNER);
+	if (round == UINT64_MAX)
+		sio_pool_detach(view.pool);
+	else
+		work(s, 1);
+}
+
+static unsigned int
+owned_by(struct crash_scene *s, enum owner who)
+{
+	const struct pool_user *u = s->user;
+	unsigned int n = 0;
+
+	for (unsigned int i = 0; i < BLOCKS; i++)
+		n += atomic_load(&u->owner[i]) == who;
+	return n;
+}
+
+void
+pool_scene_survive(struct crash_scene *s, enum crash_how how)
+{
+	const struct pool_start *st = start_of(s);
+	unsigned int missing;
+
+	work(s, 20);
+	view_take_all(s);
+	missing = BLOCKS - owned_by(s, SURVIVOR) - owned_by(s, VICTIM);
+	if (how == CRASH_FINISHED) {
+		if (missing != 0)
+			crash_fault(
+				s, CRASH_WRONG, "%u blocks are missing with all alive", missing);
+	} else {
+		crash_figure(s, missing);
+		if (missing > MAGAZINES_LOST * MAGAZINE + st->n)
+			crash_fault(s, CRASH_WRONG, "%u of %u blocks are missing", missing, BLOCKS);
+	}
+	if (how == CRASH_STOPPED) {
+		/* some of what was stolen stays out, some comes back by way of the depot */
+		view_give(s, view.n / 2);
+		sio_pool_thread_end(view.pool);
+	}
+}
+
+void
+pool_scene_audit(struct crash_scene *s, enum crash_how how)
+{
+	struct sio_audit_report report;
+	struct sio_audit *audit;
+	uint32_t met = 0;
+
+	view_give(s, view.n);
+	work(s, 20);
+	crash_ok(s, sio_audit_begin(view.pool, &audit));
+	sio_audit_end(audit, &report);
+	for (unsigned int i = 0; i < SIO_PLACES; i++)
+		met += report.met[i];
+	if (report.twice != 0)
+		crash_fault(s, CRASH_DOUBLED, "the audit met %u blocks twice", report.twice);
+	crash_check(s, report.strange == 0);
+	crash_check(s, report.populated == BLOCKS);
+	crash_check(s, met + report.outstanding == BLOCKS);
+	crash_check(s, report.holder_wrong == 0);
+	if (how == CRASH_FINISHED) {
+		crash_check(s, met == BLOCKS);
+		crash_check(s, sio_audit_clean(&report));
+	}
+	sio_pool_destroy(view.pool);
+}
