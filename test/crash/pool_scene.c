@@ -117,6 +117,18 @@ pool_scene_setup(struct crash_scene *s)
 		view_give(s, 1);
 }
 
+/* Beside a working partner a block can be a while in its hands. */
+static void
+patient_take(struct crash_scene *s)
+{
+	int rc, tries = 0;
+
+	do {
+		rc = view_take(s, 1);
+	} while (rc == -ENOBUFS && s->mode == CRASH_BUSY && ++tries < 1000000);
+	crash_ok(s, rc);
+}
+
 void
 pool_scene_prepare(struct crash_scene *s)
 {
@@ -129,7 +141,7 @@ pool_scene_prepare(struct crash_scene *s)
 		view_attach(s, VICTIM);
 	}
 	for (unsigned int i = 0; i < st->victim_takes; i++)
-		crash_ok(s, view_take(s, 1));
+		patient_take(s);
 	for (unsigned int i = 0; i < st->victim_returns; i++)
 		view_give(s, 1);
 }
