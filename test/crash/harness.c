@@ -175,6 +175,21 @@ reap_clean(struct crash_scene *s, pid_t pid, const char *who)
 		crash_fault(s, CRASH_WRONG, "%s ended with status %d", who, WEXITSTATUS(status));
 }
 
+void
+crash_successor(struct crash_scene *s, void (*fn)(struct crash_scene *s))
+{
+	pid_t parent = getpid(), pid = fork();
+
+	if (pid == 0) {
+		tie(parent);
+		fn(s);
+		_exit(0);
+	}
+	if (pid < 0)
+		crash_fault(s, CRASH_WRONG, "fork: %s", strerror(errno));
+	reap_clean(s, pid, "the successor");
+}
+
 static void
 await_rounds(struct crash_scene *s, uint64_t rounds)
 {
@@ -227,6 +242,8 @@ scene_main(struct crash_scene *s, const struct plan *plan)
 		crash_fault(s, CRASH_WRONG, "the victim could not be started");
 	if (step_begin(victim) != 0)
 		crash_fault(s, CRASH_WRONG, "the victim ended before its operation");
+	if (c->arrange != NULL)
+		c->arrange(s);
 	if (partner > 0)
 		await_rounds(s, 4);
 	enter(s, PHASE_STEP);

@@ -85,6 +85,8 @@ struct crash_case {
 	void (*setup)(struct crash_scene *s);
 	/** Victim, before the window: attaches, fills, drains. */
 	void (*prepare)(struct crash_scene *s);
+	/** Survivor, when the victim stands before its operation. */
+	void (*arrange)(struct crash_scene *s);
 	/** Victim: the operation, every instruction of it. */
 	void (*op)(struct crash_scene *s);
 	/** Victim in CRASH_STOP, after the window: checks what it got, gives it back, leaves. */
@@ -189,5 +191,8 @@ crash_figure(struct crash_scene *s, uint64_t figure)
 {
 	atomic_store(&s->shared->figure, figure);
 }
+
+/** Survivor: runs fn in a fresh process that comes after the victim, and waits for it. */
+void crash_successor(struct crash_scene *s, void (*fn)(struct crash_scene *s));
 
 #endif /* CRASH_HARNESS_H */
