@@ -242,10 +242,26 @@ op_state(struct crash_scene *s)
 }
 
 static void
+op_attach(struct crash_scene *s)
+{
+	crash_ok(s, sio_rbuff_attach(s->name, start_of(s)->victim, &ring));
+}
+
+static void
+op_detach(struct crash_scene *s)
+{
+	(void)s;
+	sio_rbuff_detach(ring);
+	ring = NULL;
+}
+
+static void
 finish(struct crash_scene *s)
 {
 	struct ring_user *u = s->user;
 
+	if (ring == NULL)
+		return;
 	if (atomic_load(&u->result) < 0 && atomic_load(&u->result) != -ETIMEDOUT)
 		crash_fault(s, CRASH_WRONG, "the operation gave %d", (int)atomic_load(&u->result));
 	sio_rbuff_detach(ring);
@@ -420,6 +436,86 @@ survive_sleeper(struct crash_scene *s, enum crash_how how)
 	crash_check(s, atomic_load(&u->told) <= start_of(s)->n);
 }
 
+/* ---- coming and going; the victim as the creator ---- */
+
+static void
+prepare_stranger(struct crash_scene *s)
+{
+	struct ring_user *u = s->user;
+
+	atomic_store(&u->told, start_of(s)->before);
+}
+
+static int
+try_create(struct crash_scene *s)
+{
+	const struct sio_rbuff_opts opts = {
+		.sz = sizeof(opts),
+		.name = s->name,
+		.capacity = CAPACITY,
+		.element_size = size_of(s),
+		.role = SIO_RBUFF_PRODUCER,
+	};
+
+	return sio_rbuff_create(&opts, &ring);
+}
+
+static void
+op_create(struct crash_scene *s)
+{
+	int rc = try_create(s);
+
+	if (rc != 0 && (s->mode == CRASH_KILL || rc != -EEXIST))
+		crash_fault(s, CRASH_WRONG, "creating gave %d", rc);
+}
+
+static void
+finish_creator(struct crash_scene *s)
+{
+	(void)s;
+	if (ring != NULL)
+		sio_rbuff_destroy(ring);
+}
+
+/* What can be attached to is a ring, whole and empty. */
+static void
+read_if_there(struct crash_scene *s)
+{
+	int rc = sio_rbuff_attach(s->name, SIO_RBUFF_CONSUMER, &ring);
+
+	if (rc == -ENOENT)
+		return;
+	crash_ok(s, rc);
+	crash_check(s, read_some(s, 0, 1, true) == 0);
+	sio_rbuff_detach(ring);
+}
+
+static void
+create_again(struct crash_scene *s)
+{
+	crash_ok(s, try_create(s));
+	crash_check(s, write_some(s, 0, CAPACITY, false) == CAPACITY);
+	sio_rbuff_destroy(ring);
+}
+
+static void
+create_beside(struct crash_scene *s)
+{
+	int rc = try_create(s);
+
+	if (rc == 0)
+		sio_rbuff_destroy(ring);
+	else if (rc != -EEXIST && rc != -EBUSY)
+		crash_fault(s, CRASH_WRONG, "creating beside a stopped creator gave %d", rc);
+}
+
+static void
+survive_creator(struct crash_scene *s, enum crash_how how)
+{
+	crash_successor(s, read_if_there);
+	crash_successor(s, how == CRASH_STOPPED ? create_beside : create_again);
+}
+
 /* ---- the table ---- */
 
 #define RING(id, title, act, ready, after, ...)                    \
@@ -461,6 +557,29 @@ RING(state_writer, "ring down, by the writer", op_state, NULL, survive_writer,
 RING(state_reader, "ring down, by the reader", op_state, arrange, survive_reader,
 	.victim = SIO_RBUFF_CONSUMER, .queued = 3);
 
+static const struct ring_start life_start = {.victim = SIO_RBUFF_PRODUCER, .before = 4};
+static const struct crash_case attach_writer = {.name = "ring attach, writer",
+	.arg = &life_start,
+	.setup = setup,
+	.prepare = prepare_stranger,
+	.op = op_attach,
+	.finish = finish,
+	.survive = survive_writer,
+	.audit = audit};
+static const struct crash_case detach_writer = {.name = "ring detach, writer",
+	.arg = &life_start,
+	.setup = setup,
+	.prepare = prepare,
+	.op = op_detach,
+	.finish = finish,
+	.survive = survive_writer,
+	.audit = audit};
+static const struct crash_case create = {.name = "ring create",
+	.arg = &life_start,
+	.op = op_create,
+	.finish = finish_creator,
+	.survive = survive_creator};
+
 /* Calls that wait cost their time at each point, and stopped victims a successor each: fewer points for CI. */
 #define EVERY(c)                              \
 	{&(c), CRASH_KILL, CRASH_EVERY},      \
@@ -498,6 +617,10 @@ main(int argc, char **argv)
 		FEW(read_empty),
 		EVERY(state_writer),
 		EVERY(state_reader),
+		FEW(attach_writer),
+		FEW(detach_writer),
+		{&create, CRASH_KILL, CRASH_SAMPLE},
+		{&create, CRASH_STOP, CRASH_SAMPLE},
 		{&write_wakes, CRASH_KILL, CRASH_DISTINCT},
 	};
 	/* clang-format on */

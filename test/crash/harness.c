@@ -27,6 +27,9 @@
 #define PARTNER_ROUNDS 64u
 /** Longest that a victim may need to its point. */
 #define STEP_MS 120000u
+/** Longest operations swept at every instruction by CRASH_DEEP; beside a partner every step is really made. */
+#define DEEP_MAX      8000u
+#define DEEP_BUSY_MAX 1000u
 /** Points of a sample. */
 #define SAMPLE_POINTS 150u
 
@@ -494,6 +497,11 @@ sweep_in(struct crash_scene *s, struct step_trace *trace, enum crash_depth depth
 			s->c->through);
 		return -EINVAL;
 	}
+	if (depth == CRASH_DEEP)
+		depth = trace->n <= (mode == CRASH_BUSY ? DEEP_BUSY_MAX : DEEP_MAX)
+				? CRASH_EVERY
+				: CRASH_DISTINCT;
+	sum->depth = depth;
 	sweep_trace(s, trace, depth, only, sum);
 	return 0;
 }
@@ -502,7 +510,7 @@ int
 crash_sweep(const struct crash_case *c, enum crash_mode mode, enum crash_depth depth, long only,
 	struct crash_sum *sum)
 {
-	struct crash_scene s = {.c = c, .arg = c->arg, .mode = mode, .name = "crash"};
+	struct crash_scene s = {.c = c, .arg = c->arg, .mode = mode};
 	struct step_trace trace = {.capacity = TRACE_MAX};
 	const size_t rip_size = TRACE_MAX * sizeof(*trace.rip);
 	uint64_t began = now_ms();
@@ -512,6 +520,7 @@ crash_sweep(const struct crash_case *c, enum crash_mode mode, enum crash_depth d
 	memset(sum, 0, sizeof(*sum));
 	if (!step_possible())
 		return -ENOSYS;
+	snprintf(s.name, sizeof(s.name), "crash.%d", (int)getpid());
 	snprintf(s.dir, sizeof(s.dir), "/dev/shm/slabio-crash-XXXXXX");
 	if (mkdtemp(s.dir) == NULL)
 		return -errno;

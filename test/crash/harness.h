@@ -105,13 +105,23 @@ struct crash_case {
 	unsigned int leftovers;
 };
 
+/** Which points a sweep visits. */
+enum crash_depth {
+	CRASH_EVERY = 0, /**< every instruction */
+	CRASH_DISTINCT =
+		1, /**< every instruction that changed shared memory, and every system call */
+	CRASH_SAMPLE = 2, /**< as CRASH_DISTINCT, not more than some hundred, evenly spread */
+	CRASH_DEEP = 3,	  /**< CRASH_EVERY where that takes minutes at most, else CRASH_DISTINCT */
+};
+
 /** Result of one sweep. */
 struct crash_sum {
 	uint32_t
 		instructions; /**< of the whole operation, or steps of it for string instructions */
-	uint32_t states;      /**< instructions that changed shared memory, and system calls */
-	uint32_t points;      /**< points the sweep was to visit */
-	uint32_t visited;     /**< points at which a victim was ended */
+	enum crash_depth depth; /**< as it was swept, never CRASH_DEEP */
+	uint32_t states;	/**< instructions that changed shared memory, and system calls */
+	uint32_t points;	/**< points the sweep was to visit */
+	uint32_t visited;	/**< points at which a victim was ended */
 	uint32_t verdicts[CRASH_VERDICTS];
 	uint64_t figure; /**< largest one set */
 	double seconds;
@@ -127,14 +137,6 @@ struct crash_limits {
 };
 
 extern struct crash_limits crash_limits;
-
-/** Which points a sweep visits. */
-enum crash_depth {
-	CRASH_EVERY = 0, /**< every instruction */
-	CRASH_DISTINCT =
-		1, /**< every instruction that changed shared memory, and every system call */
-	CRASH_SAMPLE = 2, /**< as CRASH_DISTINCT, not more than some hundred, evenly spread */
-};
 
 /**
  * Sweeps one case.
@@ -156,7 +158,7 @@ struct crash_row {
 
 /**
  * Body of a sweep program: sweeps all rows, prints the table, and says what to do about faults. With
- * SLABIO_CRASH_FULL=1 in the environment every row is swept at every instruction.
+ * SLABIO_CRASH_FULL=1 in the environment every row is swept as CRASH_DEEP.
  *
  * Arguments: [-l] [-k POINT] [WORD]. WORD selects cases whose names contain it.
  *

@@ -23,12 +23,12 @@ static const char *const depth_names[] = {
 
 /** Ends the table's line for one sweep. Returns true if it is without fault. */
 static bool
-print_row(const struct crash_row *row, enum crash_depth depth, int rc, const struct crash_sum *sum)
+print_row(const struct crash_row *row, int rc, const struct crash_sum *sum)
 {
 	uint32_t faults = sum->visited - sum->verdicts[CRASH_OK];
 
 	printf("%-38s %-21s %8u %6u %-8s %6u/%-6u %5u %7u %5u %6llu %6.1f\n", row->c->name,
-		mode_names[row->mode], sum->instructions, sum->states, depth_names[depth],
+		mode_names[row->mode], sum->instructions, sum->states, depth_names[sum->depth],
 		sum->visited, sum->points, sum->verdicts[CRASH_HUNG], sum->verdicts[CRASH_DOUBLED],
 		sum->verdicts[CRASH_WRONG], (unsigned long long)sum->figure, sum->seconds);
 	if (rc != 0 || faults > 0)
@@ -45,7 +45,9 @@ usage(const char *program)
 		"  -l        list the sweeps\n"
 		"  -k POINT  this point only\n"
 		"  WORD      only sweeps with WORD in their names\n"
-		"SLABIO_CRASH_FULL=1 in the environment: every instruction of every operation\n",
+		"SLABIO_CRASH_FULL=1 in the environment: at every instruction, of very long "
+		"operations at\n"
+		"every one that changed shared memory and every system call\n",
 		program);
 	return 2;
 }
@@ -74,7 +76,7 @@ crash_main(int argc, char **argv, const struct crash_row *rows, size_t n)
 			"instr.", "states", "points", "visited/of", "hung", "doubled", "wrong",
 			"figure", "s");
 	for (size_t i = 0; i < n; i++) {
-		enum crash_depth depth = full ? CRASH_EVERY : rows[i].compact;
+		enum crash_depth depth = full ? CRASH_DEEP : rows[i].compact;
 		struct crash_sum sum;
 		int rc;
 
@@ -90,7 +92,7 @@ crash_main(int argc, char **argv, const struct crash_row *rows, size_t n)
 			printf("skipped: stepping needs an x86-64 processor\n");
 			return 77;
 		}
-		bad += !print_row(&rows[i], depth, rc, &sum);
+		bad += !print_row(&rows[i], rc, &sum);
 	}
 	if (list)
 		return 0;

@@ -19,8 +19,8 @@
 #if defined(__x86_64__)
 
 #define RANGES_MAX 64
-/** Mappings larger than this are payload, which the operations do not touch; the digest leaves them out. */
-#define RANGE_BYTES_MAX (1ul << 20)
+/** Of larger mappings the digest covers the beginning: what follows is payload, which the operations do not touch. */
+#define RANGE_BYTES_MAX (256ul << 10)
 
 /* Both marks are breakpoint instructions; after the first one the address is the beginning of the window. */
 extern const char crash_window_first[];
@@ -109,10 +109,11 @@ step_begin(pid_t pid)
 	return 0;
 }
 
-/** The writable shared mappings of a process: what it can leave behind. */
+/** The writable shared mappings of a process, that of the record excepted: what it can leave behind. */
 static unsigned int
-shared_ranges(pid_t pid, struct iovec *ranges)
+shared_ranges(pid_t pid, const struct step_trace *trace, struct iovec *ranges)
 {
+	const uintptr_t record = (uintptr_t)trace->rip;
 	unsigned int n = 0;
 	char path[40], line[512];
 	FILE *f;
@@ -126,10 +127,10 @@ shared_ranges(pid_t pid, struct iovec *ranges)
 		char perm[5];
 
 		if (sscanf(line, "%lx-%lx %4s", &from, &to, perm) != 3 || perm[1] != 'w' ||
-			perm[3] != 's' || to - from > RANGE_BYTES_MAX)
+			perm[3] != 's' || (from <= record && record < to))
 			continue;
 		ranges[n].iov_base = (void *)from;
-		ranges[n++].iov_len = to - from;
+		ranges[n++].iov_len = to - from < RANGE_BYTES_MAX ? to - from : RANGE_BYTES_MAX;
 	}
 	fclose(f);
 	return n;
@@ -160,7 +161,7 @@ step_record(pid_t pid, struct step_trace *trace, const char **what)
 {
 	const uint64_t last = (uint64_t)(uintptr_t)crash_window_last;
 	struct iovec ranges[RANGES_MAX];
-	unsigned int n_ranges = shared_ranges(pid, ranges);
+	unsigned int n_ranges = shared_ranges(pid, trace, ranges);
 	uint64_t state = digest(pid, ranges, n_ranges);
 	bool syscall_next = false;
 
@@ -173,7 +174,7 @@ step_record(pid_t pid, struct step_trace *trace, const char **what)
 
 		if (syscall_next) {
 			mark |= STEP_SYSCALL;
-			n_ranges = shared_ranges(pid, ranges);
+			n_ranges = shared_ranges(pid, trace, ranges);
 		}
 		now = digest(pid, ranges, n_ranges);
 		if (now != state)

@@ -27,7 +27,6 @@ struct step_trace {
 	uint32_t n;
 	uint32_t capacity;
 	bool overflow;
-	bool digested; /**< STEP_CHANGED is meaningful */
 	uint64_t *rip;
 	uint8_t *mark;
 };

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the slabio authors
+ */
+
+/*
+ * Sweeps over creating, publishing, attaching to and leaving pools, and over a forked child's first operation.
+ */
+
+#include <errno.h>
+
+#include "pool_scene.h"
+
+static const struct pool_start *
+start_of(struct crash_scene *s)
+{
+	return s->arg;
+}
+
+/* ---- members of a pool that the survivor made ---- */
+
+static void
+no_prepare(struct crash_scene *s)
+{
+	(void)s;
+	view.me = VICTIM;
+}
+
+static void
+op_attach(struct crash_scene *s)
+{
+	view_attach(s, VICTIM);
+}
+
+static void
+op_detach(struct crash_scene *s)
+{
+	(void)s;
+	sio_pool_detach(view.pool);
+	view.pool = NULL;
+}
+
+static void
+op_first_take(struct crash_scene *s)
+{
+	int rc = view_take(s, start_of(s)->n);
+
+	if (rc != 0 && (s->mode == CRASH_KILL || rc != -ENOBUFS))
+		crash_fault(s, CRASH_WRONG, "the first take gave %d", rc);
+}
+
+static void
+finish(struct crash_scene *s)
+{
+	if (view.pool != NULL)
+		pool_scene_finish(s);
+}
+
+static const struct pool_start plain = {.n = 3};
+static const struct pool_start exact = {.exact = true, .n = 3};
+/* two magazines with blocks in the shard, nothing in hand */
+static const struct pool_start with_shard = {.victim_takes = 7, .victim_returns = 7, .n = 1};
+static const struct pool_start with_shard_exact = {
+	.exact = true, .victim_takes = 7, .victim_returns = 7, .n = 1};
+
+#define MEMBER(id, title, state, ready, act, late, path)    \
+	static const struct crash_case id = {.name = title, \
+		.through = path,                            \
+		.arg = &state,                              \
+		.setup = pool_scene_setup,                  \
+		.prepare = ready,                           \
+		.op = act,                                  \
+		.finish = finish,                           \
+		.survive = pool_scene_survive,              \
+		.audit = pool_scene_audit,                  \
+		.fork_late = late}
+
+MEMBER(attach, "pool attach", plain, no_prepare, op_attach, false, NULL);
+MEMBER(detach, "pool detach", with_shard, pool_scene_prepare, op_detach, false, "sio_local_flush");
+MEMBER(detach_exact, "pool detach, exact", with_shard_exact, pool_scene_prepare, op_detach, false,
+	"sio_local_flush");
+MEMBER(forked, "first take of a forked child", plain, pool_scene_prepare, op_first_take, true,
+	"sio_segment_rejoin");
+MEMBER(forked_exact, "first take of a forked child, exact", exact, pool_scene_prepare,
+	op_first_take, true, "sio_segment_rejoin");
+
+/* ---- the victim is the creator ---- */
+
+static void
+op_create(struct crash_scene *s)
+{
+	struct sio_pool_opts opts;
+	int rc;
+
+	pool_scene_opts(s, &opts);
+	rc = sio_pool_create(&opts, &view.pool);
+	if (rc != 0 && (s->mode == CRASH_KILL || rc != -EEXIST))
+		crash_fault(s, CRASH_WRONG, "creating gave %d", rc);
+}
+
+static void
+finish_creator(struct crash_scene *s)
+{
+	(void)s;
+	if (view.pool != NULL)
+		sio_pool_destroy(view.pool);
+}
+
+/* A pool that can be attached to is complete: every block of it is there. */
+static void
+use_if_there(struct crash_scene *s)
+{
+	const struct sio_pool_attach_opts opts = {.sz = sizeof(opts)};
+	int rc = sio_pool_attach(s->name, &opts, &view.pool);
+
+	view.me = SURVIVOR;
+	if (rc == -ENOENT)
+		return;
+	crash_ok(s, rc);
+	crash_check(s, view_take_all(s) == BLOCKS);
+	view_give(s, BLOCKS);
+	sio_pool_detach(view.pool);
+}
+
+static void
+create_again(struct crash_scene *s)
+{
+	struct sio_pool_opts opts;
+
+	pool_scene_opts(s, &opts);
+	view.me = SURVIVOR;
+	crash_ok(s, sio_pool_create(&opts, &view.pool));
+	crash_check(s, view_take_all(s) == BLOCKS);
+	pool_scene_audit(s, CRASH_FINISHED);
+}
+
+static void
+create_beside(struct crash_scene *s)
+{
+	struct sio_pool_opts opts;
+	int rc;
+
+	pool_scene_opts(s, &opts);
+	rc = sio_pool_create(&opts, &view.pool);
+	if (rc == 0)
+		sio_pool_destroy(view.pool);
+	else if (rc != -EEXIST && rc != -EBUSY)
+		crash_fault(s, CRASH_WRONG, "creating beside a stopped creator gave %d", rc);
+}
+
+static void
+survive_creator(struct crash_scene *s, enum crash_how how)
+{
+	crash_successor(s, use_if_there);
+	crash_successor(s, how == CRASH_STOPPED ? create_beside : create_again);
+}
+
+static const struct crash_case create = {.name = "pool create",
+	.arg = &plain,
+	.op = op_create,
+	.finish = finish_creator,
+	.survive = survive_creator};
+static const struct crash_case create_exact = {.name = "pool create, exact",
+	.arg = &exact,
+	.op = op_create,
+	.finish = finish_creator,
+	.survive = survive_creator};
+
+static void
+op_destroy(struct crash_scene *s)
+{
+	(void)s;
+	sio_pool_destroy(view.pool);
+	view.pool = NULL;
+}
+
+static void
+prepare_destroy(struct crash_scene *s)
+{
+	op_create(s);
+}
+
+static const struct crash_case destroy = {.name = "pool destroy",
+	.arg = &plain,
+	.prepare = prepare_destroy,
+	.op = op_destroy,
+	.finish = finish_creator,
+	.survive = survive_creator};
+
+int
+main(int argc, char **argv)
+{
+	/* clang-format off */
+	static const struct crash_row rows[] = {
+		{&attach, CRASH_KILL, CRASH_DISTINCT},
+		{&detach, CRASH_KILL, CRASH_EVERY},
+		{&detach_exact, CRASH_KILL, CRASH_DISTINCT},
+		{&forked, CRASH_KILL, CRASH_DISTINCT},
+		{&forked_exact, CRASH_KILL, CRASH_DISTINCT},
+		{&create, CRASH_KILL, CRASH_SAMPLE},
+		{&create_exact, CRASH_KILL, CRASH_SAMPLE},
+		{&destroy, CRASH_KILL, CRASH_DISTINCT},
+		{&attach, CRASH_STOP, CRASH_DISTINCT},
+		{&detach, CRASH_STOP, CRASH_DISTINCT},
+		{&forked, CRASH_STOP, CRASH_DISTINCT},
+		{&create, CRASH_STOP, CRASH_SAMPLE},
+		{&destroy, CRASH_STOP, CRASH_DISTINCT},
+	};
+	/* clang-format on */
+
+	return crash_main(argc, argv, rows, sizeof(rows) / sizeof(rows[0]));
+}
