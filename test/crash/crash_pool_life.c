@@ -186,19 +186,104 @@ static const struct crash_case destroy = {.name = "pool destroy",
 	.finish = finish_creator,
 	.survive = survive_creator};
 
+/* ---- memory is added to a pool that others use already ---- */
+
+#define HALF (BLOCKS / 2)
+
+static unsigned char lent[BLOCKS][64] __attribute__((aligned(64)));
+
+static void
+prepare_lent(struct crash_scene *s)
+{
+	struct sio_pool_opts opts;
+
+	pool_scene_opts(s, &opts);
+	opts.lent_payload = true;
+	crash_ok(s, sio_pool_create(&opts, &view.pool));
+	crash_ok(s, sio_pool_add_memory(view.pool, lent, sizeof(lent[0]), HALF));
+	crash_ok(s, sio_pool_publish(view.pool));
+}
+
+static void
+arrange_lent(struct crash_scene *s)
+{
+	view_attach(s, SURVIVOR);
+	crash_check(s, view_take_all(s) == HALF);
+	view_give(s, HALF / 2);
+}
+
+static void
+op_add_memory(struct crash_scene *s)
+{
+	crash_ok(s, sio_pool_add_memory(view.pool, lent[HALF], sizeof(lent[0]), HALF));
+}
+
+static void
+survive_lent(struct crash_scene *s, enum crash_how how)
+{
+	struct sio_pool_info info;
+
+	view_take_all(s);
+	sio_pool_info(view.pool, &info);
+	crash_check(s, view.n >= HALF && view.n <= BLOCKS);
+	if (how == CRASH_FINISHED)
+		crash_check(s, view.n == BLOCKS && info.populated == BLOCKS);
+	crash_figure(s, BLOCKS - view.n);
+	if (how == CRASH_STOPPED)
+		view_give(s, view.n / 2);
+}
+
+static void
+audit_lent(struct crash_scene *s, enum crash_how how)
+{
+	struct sio_audit_report report;
+	struct sio_audit *audit;
+	uint32_t met = 0;
+
+	view_give(s, view.n);
+	crash_ok(s, sio_audit_begin(view.pool, &audit));
+	sio_audit_end(audit, &report);
+	for (unsigned int i = 0; i < SIO_PLACES; i++)
+		met += report.met[i];
+	crash_check(s, report.twice == 0 && report.strange == 0 && report.holder_wrong == 0);
+	crash_check(s, report.populated <= BLOCKS);
+	if (how == CRASH_FINISHED)
+		crash_check(s, met == BLOCKS);
+	sio_pool_destroy(view.pool);
+}
+
+static void
+finish_lent(struct crash_scene *s)
+{
+	(void)s;
+	sio_pool_detach(view.pool);
+}
+
+static const struct crash_case add_memory = {.name = "pool add memory",
+	.through = "sio_pool_populate",
+	.arg = &plain,
+	.prepare = prepare_lent,
+	.arrange = arrange_lent,
+	.op = op_add_memory,
+	.finish = finish_lent,
+	.survive = survive_lent,
+	.audit = audit_lent};
+
 int
 main(int argc, char **argv)
 {
 	/* clang-format off */
 	static const struct crash_row rows[] = {
 		{&attach, CRASH_KILL, CRASH_DISTINCT},
-		{&detach, CRASH_KILL, CRASH_EVERY},
+		{&detach, CRASH_KILL, CRASH_DISTINCT},
 		{&detach_exact, CRASH_KILL, CRASH_DISTINCT},
 		{&forked, CRASH_KILL, CRASH_DISTINCT},
 		{&forked_exact, CRASH_KILL, CRASH_DISTINCT},
 		{&create, CRASH_KILL, CRASH_SAMPLE},
 		{&create_exact, CRASH_KILL, CRASH_SAMPLE},
 		{&destroy, CRASH_KILL, CRASH_DISTINCT},
+		{&add_memory, CRASH_KILL, CRASH_EVERY},
+		{&add_memory, CRASH_STOP, CRASH_DISTINCT},
 		{&attach, CRASH_STOP, CRASH_DISTINCT},
 		{&detach, CRASH_STOP, CRASH_DISTINCT},
 		{&forked, CRASH_STOP, CRASH_DISTINCT},

@@ -16,7 +16,7 @@
 #include <slabio/segment.h>
 #include "harness.h"
 
-#define DATA_SIZE 4096u
+#define DATA_SIZE 256u
 #define PATTERN	  0xc3
 
 static struct sio_segment *seg;
