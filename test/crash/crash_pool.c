@@ -83,6 +83,17 @@ static const struct pool_start shard_full = {.victim_takes = 7, .victim_returns 
 static const struct pool_start shard_full_exact = {
 	.exact = true, .victim_takes = 7, .victim_returns = 7};
 
+/* the same with addresses in the magazines, as DPDK's mempools use them */
+static const struct pool_start ptr_loaded = {
+	.same_map = true, .victim_takes = 4, .victim_returns = 4, .n = 2};
+static const struct pool_start ptr_room = {
+	.same_map = true, .victim_takes = 4, .victim_returns = 2, .n = 2};
+static const struct pool_start ptr_held = {.same_map = true, .victim_takes = 12, .n = 12};
+static const struct pool_start ptr_dry = {
+	.same_map = true, .exact = true, .survivor_keeps = 18, .survivor_returns = 6, .n = 3};
+static const struct pool_start ptr_owner = {
+	.same_map = true, .survivor_keeps = 16, .victim_takes = 8, .victim_returns = 8, .n = 6};
+
 #define CASE(id, title, fn, state, path)                    \
 	static const struct crash_case id = {.name = title, \
 		.through = path,                            \
@@ -115,26 +126,32 @@ CASE(hand_give, "give without a shard", op_give, no_shard_give, "sio_depot_give"
 CASE(thread_end, "thread end", op_thread_end, shard_full, "sio_local_flush");
 CASE(thread_end_exact, "thread end, exact", op_thread_end, shard_full_exact, "sio_local_flush");
 
-#define ALL(c)                                \
-	{                                     \
-		&(c), CRASH_KILL, CRASH_EVERY \
+#define ALL(c)                                       \
+	{                                            \
+		&(c), CRASH_KILL, CRASH_EVERY, false \
 	}
+CASE(ptr_take, "take, addresses", op_take, ptr_loaded, NULL);
+CASE(ptr_give, "give, addresses", op_give, ptr_room, NULL);
+CASE(ptr_give_depot, "give, exchange, addresses", op_give, ptr_held, "sio_depot_give");
+CASE(ptr_steal, "steal, as thief, exact, addresses", op_take, ptr_dry, "sio_take_over");
+CASE(ptr_steal_owner, "stolen from, exchange, addresses", op_take, ptr_owner, "exchange");
+
 /* Long ones, of which CI visits the points that differ. */
-#define SOME(c)                                  \
-	{                                        \
-		&(c), CRASH_KILL, CRASH_DISTINCT \
+#define SOME(c)                                         \
+	{                                               \
+		&(c), CRASH_KILL, CRASH_DISTINCT, false \
 	}
-#define STOP_ALL(c)                           \
-	{                                     \
-		&(c), CRASH_STOP, CRASH_EVERY \
+#define STOP_ALL(c)                                  \
+	{                                            \
+		&(c), CRASH_STOP, CRASH_EVERY, false \
 	}
-#define STOP(c)                                  \
-	{                                        \
-		&(c), CRASH_STOP, CRASH_DISTINCT \
+#define STOP(c)                                         \
+	{                                               \
+		&(c), CRASH_STOP, CRASH_DISTINCT, false \
 	}
-#define BUSY(c)                                \
-	{                                      \
-		&(c), CRASH_BUSY, CRASH_SAMPLE \
+#define BUSY(c)                                       \
+	{                                             \
+		&(c), CRASH_BUSY, CRASH_SAMPLE, false \
 	}
 
 int
@@ -145,9 +162,9 @@ main(int argc, char **argv)
 		ALL(take_fast_exact),
 		ALL(give_fast),
 		ALL(take_depot),
-		ALL(take_depot_over),
+		SOME(take_depot_over),
 		SOME(take_span),
-		ALL(give_depot),
+		SOME(give_depot),
 		SOME(give_depot_exact),
 		ALL(steal_thief),
 		SOME(steal_thief_exact),
@@ -156,14 +173,19 @@ main(int argc, char **argv)
 		ALL(steal_owner_exact),
 		ALL(steal_owner_swap),
 		ALL(steal_owner_give),
-		ALL(hand_take),
+		SOME(hand_take),
 		ALL(hand_give),
 		ALL(thread_end),
 		SOME(thread_end_exact),
+		ALL(ptr_take),
+		ALL(ptr_give),
+		SOME(ptr_give_depot),
+		SOME(ptr_steal),
+		ALL(ptr_steal_owner),
 		STOP_ALL(take_fast),
 		STOP_ALL(give_fast),
 		STOP_ALL(take_depot),
-		STOP_ALL(take_depot_over),
+		STOP(take_depot_over),
 		STOP(give_depot),
 		STOP(give_depot_exact),
 		STOP(steal_thief),
@@ -176,7 +198,12 @@ main(int argc, char **argv)
 		STOP(hand_take),
 		STOP(hand_give),
 		STOP_ALL(thread_end),
-		{&take_fast, CRASH_BUSY, CRASH_EVERY},
+		STOP(ptr_take),
+		STOP(ptr_give),
+		STOP(ptr_give_depot),
+		STOP(ptr_steal),
+		STOP_ALL(ptr_steal_owner),
+		{&take_fast, CRASH_BUSY, CRASH_EVERY, false},
 		BUSY(give_depot),
 		BUSY(take_depot_over),
 		BUSY(steal_thief),

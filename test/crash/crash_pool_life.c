@@ -274,21 +274,21 @@ main(int argc, char **argv)
 {
 	/* clang-format off */
 	static const struct crash_row rows[] = {
-		{&attach, CRASH_KILL, CRASH_DISTINCT},
-		{&detach, CRASH_KILL, CRASH_DISTINCT},
-		{&detach_exact, CRASH_KILL, CRASH_DISTINCT},
-		{&forked, CRASH_KILL, CRASH_DISTINCT},
-		{&forked_exact, CRASH_KILL, CRASH_DISTINCT},
-		{&create, CRASH_KILL, CRASH_SAMPLE},
-		{&create_exact, CRASH_KILL, CRASH_SAMPLE},
-		{&destroy, CRASH_KILL, CRASH_DISTINCT},
-		{&add_memory, CRASH_KILL, CRASH_EVERY},
-		{&add_memory, CRASH_STOP, CRASH_DISTINCT},
-		{&attach, CRASH_STOP, CRASH_DISTINCT},
-		{&detach, CRASH_STOP, CRASH_DISTINCT},
-		{&forked, CRASH_STOP, CRASH_DISTINCT},
-		{&create, CRASH_STOP, CRASH_SAMPLE},
-		{&destroy, CRASH_STOP, CRASH_DISTINCT},
+		{&attach, CRASH_KILL, CRASH_DISTINCT, false},
+		{&detach, CRASH_KILL, CRASH_DISTINCT, false},
+		{&detach_exact, CRASH_KILL, CRASH_DISTINCT, false},
+		{&forked, CRASH_KILL, CRASH_DISTINCT, false},
+		{&forked_exact, CRASH_KILL, CRASH_DISTINCT, false},
+		{&create, CRASH_KILL, CRASH_SAMPLE, false},
+		{&create_exact, CRASH_KILL, CRASH_SAMPLE, false},
+		{&destroy, CRASH_KILL, CRASH_DISTINCT, false},
+		{&add_memory, CRASH_KILL, CRASH_DISTINCT, false},
+		{&add_memory, CRASH_STOP, CRASH_DISTINCT, false},
+		{&attach, CRASH_STOP, CRASH_DISTINCT, false},
+		{&detach, CRASH_STOP, CRASH_DISTINCT, false},
+		{&forked, CRASH_STOP, CRASH_DISTINCT, false},
+		{&create, CRASH_STOP, CRASH_SAMPLE, true},
+		{&destroy, CRASH_STOP, CRASH_DISTINCT, true},
 	};
 	/* clang-format on */
 

@@ -581,20 +581,20 @@ static const struct crash_case create = {.name = "ring create",
 	.survive = survive_creator};
 
 /* Calls that wait cost their time at each point, and stopped victims a successor each: fewer points for CI. */
-#define EVERY(c)                              \
-	{&(c), CRASH_KILL, CRASH_EVERY},      \
-	{                                     \
-		&(c), CRASH_STOP, CRASH_EVERY \
+#define EVERY(c)                                     \
+	{&(c), CRASH_KILL, CRASH_EVERY, false},      \
+	{                                            \
+		&(c), CRASH_STOP, CRASH_EVERY, false \
 	}
-#define FEW_STOP(c)                              \
-	{&(c), CRASH_KILL, CRASH_EVERY},         \
-	{                                        \
-		&(c), CRASH_STOP, CRASH_DISTINCT \
+#define FEW_STOP(c)                                     \
+	{&(c), CRASH_KILL, CRASH_EVERY, false},         \
+	{                                               \
+		&(c), CRASH_STOP, CRASH_DISTINCT, false \
 	}
-#define FEW(c)                                   \
-	{&(c), CRASH_KILL, CRASH_DISTINCT},      \
-	{                                        \
-		&(c), CRASH_STOP, CRASH_DISTINCT \
+#define FEW(c)                                          \
+	{&(c), CRASH_KILL, CRASH_DISTINCT, false},      \
+	{                                               \
+		&(c), CRASH_STOP, CRASH_DISTINCT, false \
 	}
 
 int
@@ -610,18 +610,18 @@ main(int argc, char **argv)
 		FEW_STOP(write_burst),
 		FEW(write_full),
 		FEW_STOP(read_one),
-		FEW_STOP(read_bulk4),
-		FEW_STOP(read_bulk16),
+		FEW(read_bulk4),
+		FEW(read_bulk16),
 		FEW_STOP(read_wrap),
-		FEW_STOP(read_burst),
+		FEW(read_burst),
 		FEW(read_empty),
 		EVERY(state_writer),
 		EVERY(state_reader),
 		FEW(attach_writer),
 		FEW(detach_writer),
-		{&create, CRASH_KILL, CRASH_SAMPLE},
-		{&create, CRASH_STOP, CRASH_SAMPLE},
-		{&write_wakes, CRASH_KILL, CRASH_DISTINCT},
+		{&create, CRASH_KILL, CRASH_SAMPLE, false},
+		{&create, CRASH_STOP, CRASH_SAMPLE, true},
+		{&write_wakes, CRASH_KILL, CRASH_DISTINCT, false},
 	};
 	/* clang-format on */
 

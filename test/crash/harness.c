@@ -31,7 +31,7 @@
 #define DEEP_MAX      8000u
 #define DEEP_BUSY_MAX 1000u
 /** Points of a sample. */
-#define SAMPLE_POINTS 150u
+#define SAMPLE_POINTS 100u
 
 struct crash_limits crash_limits = {.phase_ms = 5000, .faults_max = 8, .hung_max = 3};
 

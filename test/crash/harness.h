@@ -154,6 +154,7 @@ struct crash_row {
 	const struct crash_case *c;
 	enum crash_mode mode;
 	enum crash_depth compact;
+	bool full_only; /**< left out of the compact form: its points sleep */
 };
 
 /**

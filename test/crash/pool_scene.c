@@ -39,11 +39,41 @@ disown(struct crash_scene *s, uint32_t handle)
 	atomic_store(&u->owner[handle], NOBODY);
 }
 
+/* Memory of a pool whose members all map it alike: every process of a scene is forked from one. */
+static unsigned char lent[BLOCKS][64] __attribute__((aligned(64)));
+
+static int
+take_addresses(struct crash_scene *s, uint32_t *handles, unsigned int n)
+{
+	void *blocks[BLOCKS];
+	int rc = sio_pool_take_ptr(view.pool, blocks, n);
+
+	for (unsigned int i = 0; rc == 0 && i < n; i++) {
+		size_t offset = (size_t)((unsigned char *)blocks[i] - lent[0]);
+
+		if (offset >= sizeof(lent) || offset % sizeof(lent[0]) != 0)
+			crash_fault(s, CRASH_WRONG, "%p is no block", blocks[i]);
+		handles[i] = (uint32_t)(offset / sizeof(lent[0]));
+	}
+	return rc;
+}
+
+static int
+give_addresses(const uint32_t *handles, unsigned int n)
+{
+	void *blocks[BLOCKS];
+
+	for (unsigned int i = 0; i < n; i++)
+		blocks[i] = lent[handles[i]];
+	return sio_pool_give_ptr(view.pool, blocks, n);
+}
+
 int
 view_take(struct crash_scene *s, unsigned int n)
 {
 	uint32_t got[BLOCKS];
-	int rc = sio_pool_take(view.pool, got, n);
+	int rc = start_of(s)->same_map ? take_addresses(s, got, n)
+				       : sio_pool_take(view.pool, got, n);
 
 	if (rc != 0)
 		return rc;
@@ -60,7 +90,10 @@ view_give(struct crash_scene *s, unsigned int n)
 	view.n -= n;
 	for (unsigned int i = 0; i < n; i++)
 		disown(s, view.held[view.n + i]);
-	crash_ok(s, sio_pool_give(view.pool, &view.held[view.n], n));
+	if (start_of(s)->same_map)
+		crash_ok(s, give_addresses(&view.held[view.n], n));
+	else
+		crash_ok(s, sio_pool_give(view.pool, &view.held[view.n], n));
 }
 
 unsigned int
@@ -97,7 +130,8 @@ pool_scene_opts(struct crash_scene *s, struct sio_pool_opts *opts)
 		.block_size = 64,
 		.magazine_size = MAGAZINE,
 		.max_shards = st->max_shards != 0 ? st->max_shards : 4,
-		.flags = st->exact ? SIO_POOL_EXACT : 0,
+		.flags = (st->exact ? SIO_POOL_EXACT : 0) | (st->same_map ? SIO_POOL_SAME_MAP : 0),
+		.lent_payload = st->same_map,
 		.backing = SIO_BACKING_FILE,
 	};
 }
@@ -111,6 +145,10 @@ pool_scene_setup(struct crash_scene *s)
 	pool_scene_opts(s, &opts);
 	view.me = SURVIVOR;
 	crash_ok(s, sio_pool_create(&opts, &view.pool));
+	if (st->same_map) {
+		crash_ok(s, sio_pool_add_memory(view.pool, lent, sizeof(lent[0]), BLOCKS));
+		crash_ok(s, sio_pool_publish(view.pool));
+	}
 	for (unsigned int i = 0; i < st->survivor_keeps + st->survivor_returns; i++)
 		crash_ok(s, view_take(s, 1));
 	for (unsigned int i = 0; i < st->survivor_returns; i++)

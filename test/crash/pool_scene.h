@@ -32,6 +32,7 @@ struct pool_user {
 /** One state that an operation begins in. */
 struct pool_start {
 	bool exact;
+	bool same_map;		     /**< addresses cross, in memory that all map alike */
 	unsigned int max_shards;     /**< 0: one for each process */
 	unsigned int survivor_keeps; /**< blocks the survivor holds all the time */
 	unsigned int

@@ -80,7 +80,7 @@ crash_main(int argc, char **argv, const struct crash_row *rows, size_t n)
 		struct crash_sum sum;
 		int rc;
 
-		if (strstr(rows[i].c->name, word) == NULL)
+		if (strstr(rows[i].c->name, word) == NULL || (rows[i].full_only && !full && !list))
 			continue;
 		if (list) {
 			printf("%s (%s)\n", rows[i].c->name, mode_names[rows[i].mode]);
