@@ -1,0 +1,476 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the slabio authors
+ */
+
+/*
+ * Hand-over through a ring with holder words, and deaths on both sides. Writer A has the blocks 1 and 2, reader B takes
+ * what comes; each may be killed between any two steps, and so may R1, who recovers first. R2 recovers after it or at
+ * the same time, and once more at the end. Writer A2, with block 3, and reader N follow when the place is free.
+ *
+ * Checked: no block is in two hands, a reader that finds a block published gets it, nobody takes a block from a living
+ * member, nobody waits, and in the end each block is in one place, which its holder word names.
+ */
+
+#ifndef SB
+#define SB 2
+#endif
+#define NPROC 2 /* with store buffers: writers share one, as the second comes when the first is gone; so do readers */
+#define NMEMB 6
+#define NBLK  3
+#define SLOTS 2
+#define NONE  15
+
+#define A  0
+#define B  1
+#define R1 2
+#define R2 3
+#define A2 4
+#define N  5
+
+/* words written by plain stores */
+#define SLOT(p)	 ((p) & 1)
+#define CONSUMED 2
+#define NMEM	 3
+
+#include "tso.inc"
+#define NREACHED 5
+#include "reached.inc"
+
+/* a slot's word holds position and element, so that one store writes and publishes both */
+#define ELEMENT(p, b) (((p) + 1) << 2 | (b))
+#define BLOCK(v)      ((v) & 3)
+#define AT(v, p)      (((v) >> 2) == (p) + 1)
+
+/* holder words, changed by compare-and-swap alone: a member, or a position of the ring */
+byte O[NBLK + 1];
+#define RING(p)	   (8 + (p))
+#define IN_RING(o) ((o) >= 8)
+#define POS(o)	   ((o) - 8)
+
+/* who has the writer's and the reader's place, changed by compare-and-swap alone */
+byte writer_place = A, reader_place = B;
+
+bit killed[NMEMB];
+bit ended[NMEMB]; /* it came to its end or was killed, and all its stores are visible */
+#define DEAD(p) (killed[p] && ended[p])
+
+/* for the checks only: blocks in the hands of the living, as sets */
+byte hand[NMEMB];
+#define IN_A_HAND(b) \
+	((hand[A] | hand[B] | hand[R1] | hand[R2] | hand[A2] | hand[N]) & (1 << (b)))
+
+/* w1, for one block at position p */
+inline w1(p, b)
+{
+	atomic {
+		DRAINED(cpu);
+		if
+		:: O[b] == me -> O[b] = RING(p)
+		:: else
+#ifndef FAULT_HOLDER_AFTER_INDEX
+			-> assert(false) /* taken from a living member */
+#endif
+		fi;
+		hand[me] = hand[me] & ~(1 << (b))
+	}
+}
+
+/* w2, for one block: the release that publishes */
+inline w2(p, b)
+{
+	store(cpu, SLOT(p), ELEMENT(p, b))
+}
+
+/* rbuff write of an exact pool's blocks, one or two at a time */
+inline ring_write()
+{
+	atomic {
+		if
+		:: hand[me] & 2 -> b = 1
+		:: !(hand[me] & 2) && hand[me] & 4 -> b = 2
+		:: !(hand[me] & 6) && hand[me] & 8 -> b = 3
+		fi;
+		if
+		:: b == 1 && hand[me] & 4 && pos + 2 - LOAD(cpu, CONSUMED) <= SLOTS -> b2 = 2
+		:: true
+		fi
+	}
+#ifdef FAULT_HOLDER_AFTER_INDEX
+	w2(pos, b);
+	if
+	:: b2 -> w2(pos + 1, b2)
+	:: else
+	fi;
+#endif
+	w1(pos, b);
+	if
+	:: b2 -> w1(pos + 1, b2)
+	:: else
+	fi;
+#ifndef FAULT_HOLDER_AFTER_INDEX
+	w2(pos, b);
+	if
+	:: b2 -> w2(pos + 1, b2)
+	:: else
+	fi;
+#endif
+	atomic {
+		pos = pos + 1 + (b2 -> 1 : 0);
+		b = 0;
+		b2 = 0
+	}
+}
+
+/* where the ring ends, from its slots alone; its writer is gone or is the one who looks */
+inline find_end(p)
+{
+	atomic {
+		p = mem[CONSUMED];
+		if
+		:: AT(mem[SLOT(p)], p) -> p++
+		:: else
+		fi;
+		if
+		:: AT(mem[SLOT(p)], p) -> p++
+		:: else
+		fi
+	}
+}
+
+proctype writer(byte me)
+{
+	byte cpu = 0, pos, b, b2;
+
+	{
+		if
+		:: me == A
+		:: me == A2 ->
+			if
+			:: atomic {
+#ifdef FAULT_PLACE_TAKEN_EARLY
+				writer_place != NONE && DEAD(writer_place) || writer_place == NONE -> writer_place = A2
+#else
+				writer_place == NONE -> writer_place = A2
+#endif
+			   }
+			   find_end(pos)
+			:: ended[A] && !killed[A] -> goto leave
+			fi
+		fi;
+		do
+		:: hand[me] && pos + 1 - LOAD(cpu, CONSUMED) <= SLOTS -> ring_write()
+		:: true -> break /* no more to write, or no room: it does not wait */
+		od;
+leave:
+		skip
+	} unless {
+		killed[me]
+	}
+	atomic {
+		DRAINED(cpu);
+		if
+		:: killed[me] -> hand[me] = 0
+		:: else
+		fi;
+		ended[me] = 1;
+		pos = 0; b = 0; b2 = 0
+	}
+}
+
+/* r1 and r2 for the position p; b is the block got, or 0 */
+inline r12(p, b)
+{
+	atomic {
+		v = LOAD(cpu, SLOT(p));
+		if
+		:: AT(v, p) -> end = p + 1; b = BLOCK(v)
+		:: else -> b = 0
+		fi;
+		v = 0
+	}
+	atomic {
+		DRAINED(cpu);
+		if
+		:: b && O[b] == RING(p) -> O[b] = me
+		:: b && O[b] != RING(p) -> b = 0; lost = 1 /* who loses skips */
+		:: else
+		fi
+	}
+}
+
+/* rbuff read of an exact pool's blocks, one or two at a time */
+inline ring_read()
+{
+	r12(pos, b);
+	if
+	:: end == pos + 1 -> r12(pos + 1, b2)
+	:: true
+	fi;
+	atomic {
+		SB_ROOM(cpu);
+		if
+		:: end > pos -> store(cpu, CONSUMED, end); pos = end
+		:: else
+		fi;
+		if
+		:: b ->
+			assert(!IN_A_HAND(b));
+			hand[me] = hand[me] | 1 << b;
+			if
+			:: me == N -> REACHED(3)
+			:: else
+			fi
+		:: else
+		fi;
+		if
+		:: b2 -> REACHED(4); assert(!IN_A_HAND(b2)); hand[me] = hand[me] | 1 << b2
+		:: else
+		fi;
+		b = 0;
+		b2 = 0;
+		end = 0;
+#ifndef FAULT_HOLDER_AFTER_INDEX
+		/* while all keep to the protocol there is nobody to lose to */
+		assert(!lost)
+#else
+		skip
+#endif
+	}
+}
+
+proctype reader(byte me)
+{
+	byte cpu = 1, pos, b, b2, v, end;
+	bit lost;
+
+	{
+		if
+		:: me == B
+		:: me == N ->
+			if
+			:: atomic {
+#ifdef FAULT_PLACE_TAKEN_EARLY
+				reader_place != NONE && DEAD(reader_place) || reader_place == NONE -> reader_place = N
+#else
+				reader_place == NONE -> reader_place = N
+#endif
+			   }
+			   pos = mem[CONSUMED]
+			:: ended[B] && !killed[B] -> goto leave
+			fi
+		fi;
+		do
+		:: AT(LOAD(cpu, SLOT(pos)), pos) -> ring_read()
+		:: true -> break /* empty, or wants no more */
+		od;
+leave:
+		skip
+	} unless {
+		killed[me]
+	}
+	atomic {
+		DRAINED(cpu);
+		if
+		:: killed[me] -> hand[me] = 0
+		:: else
+		fi;
+		ended[me] = 1;
+		pos = 0; b = 0; b2 = 0; v = 0; end = 0
+	}
+}
+
+/* recovery, step 3, the writer's side: what it named for positions that it never published */
+inline settle_writer()
+{
+	atomic {
+		writer_place != NONE && DEAD(writer_place) -> writer_place = me
+	}
+	find_end(p);
+	do
+	:: atomic {
+		b <= NBLK ->
+		if
+		:: IN_RING(O[b]) && POS(O[b]) >= p ->
+			REACHED(0);
+			O[b] = me;
+			assert(!IN_A_HAND(b));
+			hand[me] = hand[me] | 1 << b
+		:: else
+		fi;
+		b++
+	   }
+	:: atomic { b > NBLK -> b = 1; p = 0; writer_place = NONE; break }
+	od
+}
+
+/* recovery, step 3, the reader's side: what it had taken over, and did not state as read, goes back into the queue */
+inline settle_reader()
+{
+	atomic {
+		reader_place != NONE && DEAD(reader_place) -> reader_place = me;
+		p = mem[CONSUMED]
+	}
+	do
+	:: atomic {
+		AT(mem[SLOT(p)], p) ->
+		v = O[BLOCK(mem[SLOT(p)])]
+	   }
+	   atomic {
+		if
+		:: v < NMEMB && DEAD(v) && O[BLOCK(mem[SLOT(p)])] == v ->
+			REACHED(1);
+			O[BLOCK(mem[SLOT(p)])] = RING(p)
+		:: else
+		fi;
+		v = 0;
+		p++
+	   }
+	:: atomic { !AT(mem[SLOT(p)], p) -> p = 0; reader_place = NONE; break }
+	od
+}
+
+#define QUEUED(b) \
+	(AT(mem[SLOT(mem[CONSUMED])], mem[CONSUMED]) && BLOCK(mem[SLOT(mem[CONSUMED])]) == b || \
+		AT(mem[SLOT(mem[CONSUMED] + 1)], mem[CONSUMED] + 1) && \
+			BLOCK(mem[SLOT(mem[CONSUMED] + 1)]) == b)
+
+/* recovery, step 4: blocks in a dead name that are in no ring */
+inline settle_blocks()
+{
+	do
+	:: atomic {
+		b <= NBLK ->
+		if
+		:: !IN_RING(O[b]) && DEAD(O[b]) && !QUEUED(b) -> v = O[b]
+		:: else -> v = NONE
+		fi
+	   }
+	   atomic {
+		if
+		:: v != NONE && O[b] == v ->
+			REACHED(2);
+			O[b] = me;
+			assert(!IN_A_HAND(b));
+			hand[me] = hand[me] | 1 << b
+		:: else
+		fi;
+		v = 0;
+		b++
+	   }
+	:: atomic { b > NBLK -> b = 1; break }
+	od
+}
+
+proctype recoverer(byte me, runs)
+{
+	byte p, b = 1, v;
+
+	{
+		do
+		:: runs > 0 ->
+			if
+			:: (runs == 2 || me == R1) && (DEAD(A) || DEAD(B))
+			/* the last run, when the others have ended: nothing may stay unsettled */
+			:: runs == 1 && me == R2 && ended[A] && ended[B] && ended[R1] &&
+				(ended[A2] || !ended[A2] && killed[A] && writer_place != NONE) &&
+				(ended[N] || !ended[N] && killed[B] && reader_place != NONE)
+			:: (runs == 2 || me == R1) && ended[A] && ended[B] -> goto no_need
+			fi;
+			if
+			:: settle_writer()
+			:: writer_place == NONE || !DEAD(writer_place)
+			fi;
+			if
+			:: settle_reader()
+			:: reader_place == NONE || !DEAD(reader_place)
+			fi;
+			settle_blocks();
+no_need:
+			runs--
+		:: runs == 0 -> break
+		od
+	} unless {
+		killed[me]
+	}
+	atomic {
+		if
+		:: killed[me] -> hand[me] = 0
+		:: else
+		fi;
+		ended[me] = 1;
+		p = 0; b = 0; v = 0
+	}
+}
+
+proctype killer(byte victim)
+{
+	if
+	:: atomic { !ended[victim] -> killed[victim] = 1 }
+	:: true
+	fi
+}
+
+init
+{
+	byte b, i, where, p;
+
+	REACHED_START();
+	atomic {
+		O[1] = A;
+		O[2] = A;
+		O[3] = A2;
+		hand[A] = 6;
+		hand[A2] = 8;
+		run writer(A);
+		run reader(B);
+		run writer(A2);
+		run reader(N);
+		run recoverer(R1, 1);
+#ifdef TWO_AT_ONCE
+		run recoverer(R2, 2);
+#else
+		run recoverer(R2, 1);
+#endif
+#ifdef TWO_AT_ONCE
+		/* one death beside that of R1 */
+		if
+		:: run killer(A)
+		:: run killer(B)
+		fi;
+#else
+		run killer(A);
+		run killer(B);
+#endif
+		run killer(R1);
+		run drain(0);
+		run drain(1)
+	}
+	ended[A] && ended[B] && ended[A2] && ended[N] && ended[R1] && ended[R2];
+	d_step {
+		b = 1;
+		do
+		:: b <= NBLK ->
+			where = 0;
+			i = 0;
+			do
+			:: i < NMEMB ->
+				if
+				:: hand[i] & (1 << b) -> where++; assert(O[b] == i && !killed[i])
+				:: else
+				fi;
+				i++
+			:: else -> break
+			od;
+			if
+			:: QUEUED(b) ->
+				where++;
+				p = POS(O[b]);
+				assert(IN_RING(O[b]) && p >= mem[CONSUMED] && mem[SLOT(p)] == ELEMENT(p, b))
+			:: else
+			fi;
+			assert(where == 1);
+			b++
+		:: else -> break
+		od
+	}
+}
