@@ -287,6 +287,69 @@ lent_memory_comes_in_chunks_of_any_pitch(void **state)
 	sio_pool_destroy(pool);
 }
 
+/*
+ * Hundreds of chunks in an order that is not that of their addresses, with gaps, and one far away from the others, so
+ * that looking an address up has to choose among many.
+ */
+static void
+blocks_are_found_among_many_chunks(void **state)
+{
+	enum { CHUNKS = 300, STEP = 4096, PITCH = 104 };
+	struct sio_pool_opts opts = {
+		.sz = sizeof(opts),
+		.name = "chunks",
+		.n_blocks = CHUNKS * 40,
+		.block_size = 100,
+		.lent_payload = true,
+	};
+	struct sio_pool *pool;
+	char *memory = aligned_alloc(STEP, CHUNKS * STEP);
+	/* the top of the stack, terabytes away */
+	_Alignas(64) char far_away[2 * PITCH];
+	uint32_t handle, expected = 0;
+
+	(void)state;
+	assert_non_null(memory);
+	assert_int_equal(sio_pool_create(&opts, &pool), 0);
+	for (unsigned int i = 0; i < CHUNKS; i++) {
+		const unsigned int c = i * 7 % CHUNKS; /* each once: 7 does not divide CHUNKS */
+
+		if (i == CHUNKS / 2)
+			assert_int_equal(sio_pool_add_memory(pool, far_away, PITCH, 2), 0);
+		assert_int_equal(
+			sio_pool_add_memory(pool, memory + c * STEP, PITCH, 1 + i % 39), 0);
+	}
+	for (unsigned int i = 0; i < CHUNKS; i++) {
+		char *chunk = memory + i * 7 % CHUNKS * STEP;
+		const unsigned int n = 1 + i % 39;
+
+		if (i == CHUNKS / 2) {
+			for (unsigned int j = 0; j < 2; j++, expected++) {
+				assert_ptr_equal(
+					sio_pool_addr(pool, expected), far_away + j * PITCH);
+				assert_int_equal(
+					sio_pool_handle(pool, far_away + j * PITCH, &handle), 0);
+				assert_int_equal(handle, expected);
+			}
+		}
+		for (unsigned int j = 0; j < n; j++, expected++) {
+			assert_ptr_equal(sio_pool_addr(pool, expected), chunk + j * PITCH);
+			assert_int_equal(sio_pool_handle(pool, chunk + j * PITCH, &handle), 0);
+			assert_int_equal(handle, expected);
+			assert_int_equal(
+				sio_pool_handle(pool, chunk + j * PITCH + 8, &handle), -EINVAL);
+		}
+		assert_int_equal(sio_pool_handle(pool, chunk + n * PITCH, &handle), -EINVAL);
+	}
+	assert_null(sio_pool_addr(pool, expected));
+	assert_int_equal(sio_pool_handle(pool, memory - PITCH, &handle), -EINVAL);
+	assert_int_equal(sio_pool_handle(pool, far_away + 2 * PITCH, &handle), -EINVAL);
+	assert_int_equal(sio_pool_handle(pool, NULL, &handle), -EINVAL);
+	assert_int_equal(sio_pool_free_count(pool), expected);
+	sio_pool_destroy(pool);
+	free(memory);
+}
+
 static void
 smallest_pools_and_magazines_work(void **state)
 {
@@ -463,6 +526,7 @@ main(void)
 		cmocka_unit_test(a_strange_handle_or_address_is_refused_whole),
 		cmocka_unit_test(handles_and_addresses_name_the_same_blocks),
 		cmocka_unit_test(lent_memory_comes_in_chunks_of_any_pitch),
+		cmocka_unit_test(blocks_are_found_among_many_chunks),
 		cmocka_unit_test(smallest_pools_and_magazines_work),
 		cmocka_unit_test(giving_in_any_order_fills_and_empties_magazines),
 		cmocka_unit_test(info_tells_the_geometry),
