@@ -43,12 +43,24 @@ static bool
 chunk_sane(const struct sio_pool *pool, const struct sio_chunk *chunk, uint32_t expected_first)
 {
 	if (chunk->first != expected_first || chunk->n == 0 ||
-		chunk->n > pool->n_blocks - chunk->first || chunk->pitch < 8)
+		chunk->n > pool->n_blocks - chunk->first || chunk->pitch < 8 ||
+		chunk->pitch > (UINTPTR_MAX - chunk->addr) / chunk->n)
 		return false;
 	if (pool->payload == NULL)
 		return true;
 	return chunk->addr <= sio_segment_size(pool->payload) &&
 	       chunk->n <= (sio_segment_size(pool->payload) - chunk->addr) / chunk->pitch;
+}
+
+/* The x with odd * x = 1 modulo 2^64: three bits are right at first, and twice as many after each step. */
+static uint64_t
+inverse_odd(uint64_t odd)
+{
+	uint64_t x = odd;
+
+	for (int bits = 3; bits < 64; bits *= 2)
+		x *= 2 - odd * x;
+	return x;
 }
 
 /*
@@ -93,7 +105,8 @@ sio_map_refresh(struct sio_pool *pool)
 		}
 		to->base = base + from->addr;
 		to->pitch = from->pitch;
-		to->inverse = UINT64_MAX / from->pitch + 1;
+		to->shift = (uint32_t)__builtin_ctzll(from->pitch);
+		to->inverse = inverse_odd(from->pitch >> to->shift);
 		to->bytes = from->n * from->pitch;
 		to->first = from->first;
 		to->n = from->n;

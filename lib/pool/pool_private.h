@@ -33,9 +33,9 @@
 struct sio_map_chunk {
 	uintptr_t base;
 	uint64_t pitch;
-	uint64_t
-		inverse; /**< floor(2^64 / pitch) + 1: the high half of offset * inverse is offset / pitch */
-	uint64_t bytes; /**< n * pitch */
+	uint64_t inverse; /**< of the pitch's odd part, modulo 2^64 */
+	uint32_t shift;	  /**< the pitch's zero bits at the end */
+	uint64_t bytes;	  /**< n * pitch */
 	uint32_t first;
 	uint32_t n;
 };
@@ -185,17 +185,20 @@ sio_map_now(struct sio_pool *pool)
 	return map;
 }
 
-/** Index of the block that starts at addr, or UINT32_MAX. */
+/**
+ * Index of the block that starts at addr, or UINT32_MAX.
+ *
+ * Multiplying by the inverse of the pitch's odd part and rotating its zero bits out maps the 2^64 offsets one to one, and
+ * i * pitch to i. So a result below n comes from the offset of a block, and from nothing else: neither from the middle of a
+ * block, nor from beyond the last, nor from an address below base, which wraps.
+ */
 static inline uint32_t
 sio_map_chunk_find(const struct sio_map_chunk *chunk, uintptr_t addr)
 {
-	uint64_t off = addr - chunk->base;
-	uint64_t i = (uint64_t)(((unsigned __int128)off * chunk->inverse) >> 64);
+	uint64_t x = (addr - chunk->base) * chunk->inverse;
+	uint64_t i = x >> chunk->shift | x << (-chunk->shift & 63);
 
-	/* an address below base wraps to a huge offset */
-	if (SIO_UNLIKELY(off >= chunk->bytes || i * chunk->pitch != off))
-		return UINT32_MAX;
-	return chunk->first + (uint32_t)i;
+	return SIO_LIKELY(i < chunk->n) ? chunk->first + (uint32_t)i : UINT32_MAX;
 }
 
 /* ---- local.c ---- */

@@ -107,8 +107,11 @@ handles_in(struct sio_pool *pool, uint32_t *to, void *const *from, unsigned int 
 	uint32_t bad = 0;
 
 	if (SIO_LIKELY(map->n_chunks == 1)) {
+		/* a copy, which the stores to the magazine cannot change */
+		const struct sio_map_chunk chunk = map->chunk[0];
+
 		for (unsigned int i = 0; i < n; i++) {
-			to[i] = sio_map_chunk_find(&map->chunk[0], (uintptr_t)from[i]);
+			to[i] = sio_map_chunk_find(&chunk, (uintptr_t)from[i]);
 			bad |= to[i] == UINT32_MAX;
 		}
 	} else {
