@@ -1,6 +1,5 @@
-# SPDX-License-Identifier: BSD-3-Clause
-# shellcheck shell=sh disable=SC2034
-# Sourced by the scripts of this folder: a place of its own for each run, and what it leaves behind removed.
+# SPDX-License-Identifier: BSD-3-Clause shellcheck shell=sh disable=SC2034 Sourced by the scripts
+# of this folder: a place of its own for each run, and what it leaves behind removed.
 
 skip() {
 	echo "SKIP: $*"

@@ -5,12 +5,14 @@
 /*
  * Preloaded into an unmodified DPDK application, puts its mempools on the "slab" ops.
  *
- * Only mbuf pools obey --mbuf-pool-ops-name; rte_mempool_create() always asks for a ring. librte_mempool reaches
- * rte_mempool_set_ops_byname() through its PLT even from inside, so that a definition in a preloaded library
- * comes first. The stock software handlers are replaced; hardware ones and unknown names are left alone, so that
- * a test that expects an error still gets it.
+ * Only mbuf pools obey --mbuf-pool-ops-name; rte_mempool_create() always asks for a ring.
+ * librte_mempool reaches rte_mempool_set_ops_byname() through its PLT even from inside, so that a
+ * definition in a preloaded library comes first. The stock software handlers are replaced;
+ * hardware ones and unknown names are left alone, so that a test that expects an error still gets
+ * it.
  *
- * At exit it states how many requests it redirected: a test must check that, or it may have tested the ring.
+ * At exit it states how many requests it redirected: a test must check that, or it may have tested
+ * the ring.
  */
 
 #include <dlfcn.h>

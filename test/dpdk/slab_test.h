@@ -38,7 +38,7 @@ struct rte_mempool *test_pool(const char *name, unsigned int n, unsigned int siz
 /* Takes all objects one by one, checks that there are n different ones, gives them back. */
 void test_drain(struct rte_mempool *mp, unsigned int n);
 
-/* Runs f on the worker lcore and returns its result; on a thread of its own if EAL has one lcore only. */
+/* Runs f on the worker lcore and returns its result. */
 int test_on_worker(int (*f)(void *arg), void *arg);
 
 /* Entries of a folder. */
@@ -49,7 +49,7 @@ void test_log_capture(void);
 /* ... until here; returns whether text was in it. */
 bool test_log_had(const char *text);
 
-/* test_mempool_mp.c: what a secondary process started by the tests does. Returns its exit status. */
+/* test_mempool_mp.c: what a secondary process does. Returns its exit status. */
 int test_secondary_main(const char *what, const char *pool);
 extern const struct CMUnitTest test_mp_tests[];
 extern const size_t test_mp_tests_n;

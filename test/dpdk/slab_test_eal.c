@@ -57,8 +57,8 @@ free_hugepages(void)
 }
 
 /*
- * mode: "primary"; "pa", the same with physical IO addresses; "secondary", of the prefix in SLAB_TEST_PREFIX and with
- * another driver loaded before ours, so that the ops tables differ.
+ * mode: "primary"; "pa", the same with physical IO addresses; "secondary", of the prefix in
+ * SLAB_TEST_PREFIX and with another driver loaded before ours, so that the ops tables differ.
  */
 void
 test_eal_start(const char *mode)

@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# Runs tests of DPDK's own test program with mbuf pools on the slab ops; with -p LIBRARY all its mempools, by preloading.
+# Runs tests of DPDK's own test program with mbuf pools on the slab ops; with -p LIBRARY all its
+# mempools, by preloading.
 #
 # usage: stock_test.sh [-p PRELOAD] [-e 'EAL OPTIONS'] [-x 'EXPECTED TEXT'] PLUGIN TEST...
 

@@ -3,8 +3,8 @@
  */
 
 /*
- * Mempools on slab in several processes. The secondaries are this program again, started with another driver before
- * ours, so that their ops tables are in another order than the primary's.
+ * Mempools on slab in several processes. The secondaries are this program again, started with
+ * another driver before ours, so that their ops tables are in another order than the primary's.
  */
 
 #include "slab_test.h"

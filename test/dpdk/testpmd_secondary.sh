@@ -1,9 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# A stock testpmd with its mbufs on slab, and the stock dpdk-proc-info beside it reading the mempool: on Debian the two
-# build their ops tables in different orders. Then dpdk-pdump, whose mempool, created in a secondary, is used by testpmd. It
-# asks for a ring by name, so that the preloaded library has to put it on slab. With and without the mempool cache.
+# A stock testpmd with its mbufs on slab, and the stock dpdk-proc-info beside it reading the
+# mempool: on Debian the two build their ops tables in different orders. Then dpdk-pdump, whose
+# mempool, created in a secondary, is used by testpmd. It asks for a ring by name, so that the
+# preloaded library has to put it on slab. With and without the mempool cache.
 #
 # usage: testpmd_secondary.sh PLUGIN PRELOAD
 
@@ -33,8 +34,8 @@ count() {
 	sed -n 's/.*Count: avail (\([0-9]*\)).*/\1/p' "$LOG.info"
 }
 
-# Starts a capture. It must not end while testpmd forwards: it frees its mempool without waiting for those who are
-# just copying into it.
+# Starts a capture. It must not end while testpmd forwards: it frees its mempool without waiting
+# for those who are just copying into it.
 capture_start() {
 	LD_PRELOAD=$preload timeout -k 5 -s INT 30 dpdk-pdump --no-pci --no-telemetry \
 		--file-prefix="$PREFIX" -d "$plugin" -- \
@@ -50,7 +51,8 @@ capture_start() {
 
 # ends it, and prints how many packets it got
 capture_end() {
-	# to timeout its time is over: it passes SIGINT on, which a shell's background processes else ignore
+	# to timeout its time is over: it passes SIGINT on, which a shell's background processes
+	# else ignore
 	kill -ALRM $pdump
 	wait $pdump
 	sed -n 's/.*packets dequeued:[^0-9]*\([0-9]*\).*/\1/p' "$LOG.pdump"

@@ -5,8 +5,9 @@
 /*
  * The mempool ops on a slabio pool.
  *
- * The pool's metadata lies in a slabio segment; its blocks are the objects, in whatever memory the mempool is
- * populated with. A block starts where the object does, behind the mempool's object header.
+ * The pool's metadata lies in a slabio segment; its blocks are the objects, in whatever memory the
+ * mempool is populated with. A block starts where the object does, behind the mempool's object
+ * header.
  */
 
 #include <errno.h>
@@ -39,7 +40,7 @@ slab_hash(uint32_t hash, const char *text)
 	return hash;
 }
 
-/* Copies text to name + len, at most max characters, and makes those that a segment name may not have '_'. */
+/* Appends text, at most max characters; those that a segment name may not have become '_'. */
 static size_t
 slab_name_append(char *name, size_t len, const char *text, size_t max)
 {
@@ -54,8 +55,8 @@ slab_name_append(char *name, size_t len, const char *text, size_t max)
 }
 
 /*
- * dpdk.<file-prefix>.<mempool name>. The mempool's name is always whole; a file prefix too long is cut and gets a hash.
- * Room is left for "#<pid>".
+ * dpdk.<file-prefix>.<mempool name>. The mempool's name is always whole; a file prefix too long is
+ * cut and gets a hash. Room is left for "#<pid>".
  */
 static void
 slab_name(const struct rte_mempool *mp, char name[SIO_NAME_LEN])
@@ -212,9 +213,9 @@ slab_pitch(const struct rte_mempool *mp)
 }
 
 /*
- * One area for all objects where that costs nothing, which is where IO addresses are virtual ones: then whatever is
- * contiguous for the CPU is so for the device. Elsewhere a contiguous area of this size may not exist, and a pool in
- * several pieces is better than none.
+ * One area for all objects where that costs nothing, which is where IO addresses are virtual ones:
+ * then whatever is contiguous for the CPU is so for the device. Elsewhere a contiguous area of
+ * this size may not exist, and a pool in several pieces is better than none.
  */
 ssize_t
 slab_calc_mem_size(const struct rte_mempool *mp, uint32_t n, uint32_t pg_shift,
@@ -233,8 +234,8 @@ slab_calc_mem_size(const struct rte_mempool *mp, uint32_t n, uint32_t pg_shift,
 }
 
 /*
- * A mempool whose population failed half-way was emptied by the library, and its memory is gone. Populating it anew
- * needs a pool that knows nothing of that memory.
+ * A mempool whose population failed half-way was emptied by the library, and its memory is gone.
+ * Populating it anew needs a pool that knows nothing of that memory.
  */
 static int
 slab_start_over(struct rte_mempool *mp, struct slab_data *data)
@@ -250,7 +251,10 @@ slab_start_over(struct rte_mempool *mp, struct slab_data *data)
 	return ret;
 }
 
-/* Never negative: the library keeps the result in an unsigned variable and takes every non-zero one for success. */
+/*
+ * Never negative: the library keeps the result in an unsigned variable and takes every non-zero one
+ * for success.
+ */
 int
 slab_populate(struct rte_mempool *mp, unsigned int max_objs, void *vaddr, rte_iova_t iova,
 	size_t len, rte_mempool_populate_obj_cb_t *obj_cb, void *obj_cb_arg)
@@ -292,7 +296,7 @@ slab_populate(struct rte_mempool *mp, unsigned int max_objs, void *vaddr, rte_io
 
 /* ---- get and put ---- */
 
-/* A table that holds a foreign pointer: every object in it that is one of ours is given back nevertheless. */
+/* A table that holds a foreign pointer: its objects that are ours are given back nevertheless. */
 static __rte_noinline __rte_cold int
 slab_enqueue_checked(
 	struct rte_mempool *mp, struct sio_pool *pool, void *const *objs, unsigned int n)

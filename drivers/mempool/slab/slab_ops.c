@@ -5,11 +5,12 @@
 /*
  * Registration of the ops.
  *
- * A mempool stores only an index into the ops table, and each process fills its own table in the order in which
- * it happens to load its drivers: the same index can mean another handler in a secondary process. Two entries
- * avoid that. The registered one, wherever it lands, makes the name known to rte_mempool_set_ops_byname(). A
- * second one, in the last slot of the table, is the same in every process; alloc makes it the mempool's index.
- * rte_mempool_get_ops() accepts every slot of the table, registered or not.
+ * A mempool stores only an index into the ops table, and each process fills its own table in the
+ * order in which it happens to load its drivers: the same index can mean another handler in a
+ * secondary process. Two entries avoid that. The registered one, wherever it lands, makes the name
+ * known to rte_mempool_set_ops_byname(). A second one, in the last slot of the table, is the same
+ * in every process; alloc makes it the mempool's index. rte_mempool_get_ops() accepts every slot
+ * of the table, registered or not.
  */
 
 #include <string.h>

@@ -8,10 +8,11 @@
 /*
  * How a mempool finds its slabio pool.
  *
- * mp->pool_data is in memory that all processes of one EAL share and that lies at the same address in each. It
- * holds no pointer: only a magic number, a uid that is never used twice, and the name under which the pool's
- * metadata segment can be attached. What a process has open it keeps in a table of its own, keyed by the uid.
- * Memory that was freed and became another mempool's pool_data has another uid, so an old entry never serves it.
+ * mp->pool_data is in memory that all processes of one EAL share and that lies at the same address
+ * in each. It holds no pointer: only a magic number, a uid that is never used twice, and the name
+ * under which the pool's metadata segment can be attached. What a process has open it keeps in a
+ * table of its own, keyed by the uid. Memory that was freed and became another mempool's pool_data
+ * has another uid, so an old entry never serves it.
  */
 
 #include <stdatomic.h>
@@ -54,8 +55,9 @@ struct slab_data {
 /*
  * What this process has open for one uid.
  *
- * Changed only under the table's lock. Readers take none: uid is stored (release) after the pointers when an
- * entry is filled; it is stored first when one is emptied, which only happens after the mempool's last use.
+ * Changed only under the table's lock. Readers take none: uid is stored (release) after the
+ * pointers when an entry is filled; it is stored first when one is emptied, which only happens
+ * after the mempool's last use.
  */
 struct slab_entry {
 	_Atomic uint64_t uid;
@@ -80,8 +82,8 @@ int slab_table_add(uint64_t uid, struct sio_pool *pool);
 void slab_table_remove(uint64_t uid, const char *name, bool destroy);
 
 /*
- * The pool of a mempool in this process, attached if it was not yet. A message and NULL if pool_data is none
- * of ours or the pool cannot be attached.
+ * The pool of a mempool in this process, attached if it was not yet. A message and NULL if
+ * pool_data is none of ours or the pool cannot be attached.
  */
 struct sio_pool *slab_pool_slow(const struct rte_mempool *mp);
 

@@ -5,9 +5,10 @@
 /*
  * The table from a mempool's uid to what this process has open for it.
  *
- * Open addressing with linear probing, so that a lookup is one load and one comparison as a rule. A removed entry
- * leaves SLAB_UID_GONE behind, which the next added one may take: a table full of those still works, since adding
- * searches first, and a search that fails is never on the fast path.
+ * Open addressing with linear probing, so that a lookup is one load and one comparison as a rule.
+ * A removed entry leaves SLAB_UID_GONE behind, which the next added one may take: a table full of
+ * those still works, since adding searches first, and a search that fails is never on the fast
+ * path.
  */
 
 #include <errno.h>
@@ -126,8 +127,8 @@ slab_entry_close(struct slab_entry *entry, bool destroy)
 }
 
 /*
- * Under the lock. Closes pools whose creator freed them: nobody may use those any more, and this process is not told
- * of it otherwise.
+ * Under the lock. Closes pools whose creator freed them: nobody may use those any more, and this
+ * process is not told of it otherwise.
  */
 static void
 slab_table_sweep(void)
@@ -237,7 +238,7 @@ slab_data_check(const struct rte_mempool *mp)
 	return NULL;
 }
 
-/* What this process has open for uid, without the lock: the pool, or if that will do the observer; or NULL. */
+/* What is open for uid, without the lock: the pool, or if that will do the observer; or NULL. */
 static struct sio_pool *
 slab_table_pool(uint64_t uid, bool observe)
 {
@@ -357,9 +358,10 @@ slab_lcores_rest(void)
 }
 
 /*
- * Applications seldom free their mempools before they exit. The last one out removes the name, so that no metadata
- * stays in the runtime folder; beside others, living or crashed, it stays for them and for whoever looks into a
- * crash. A secondary gives its member slot back unless one of its lcores may still be using the pool.
+ * Applications seldom free their mempools before they exit. The last one out removes the name, so
+ * that no metadata stays in the runtime folder; beside others, living or crashed, it stays for
+ * them and for whoever looks into a crash. A secondary gives its member slot back unless one of
+ * its lcores may still be using the pool.
  */
 RTE_FINI(slab_table_fini)
 {
