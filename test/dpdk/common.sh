@@ -32,7 +32,8 @@ setup_run() {
 
 teardown_run() {
 	for pid in $PIDS; do
-		kill -KILL "$pid" 2>/dev/null
+		# a timeout, which ends what it runs, by force if need be: only then is nothing made any more
+		kill -TERM "$pid" 2>/dev/null
 		wait "$pid" 2>/dev/null
 	done
 	rm -rf "$SLABIO_RUNTIME_DIR" "/run/dpdk/$PREFIX" "/var/run/dpdk/$PREFIX" "$LOG" "$LOG".*
