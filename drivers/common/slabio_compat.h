@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the slabio authors
+ */
+
+#ifndef SLABIO_COMPAT_H
+#define SLABIO_COMPAT_H
+
+/**
+ * @file
+ * Every difference between the supported DPDK releases (22.11, 24.11, 25.11) that a driver of this
+ * project meets. Nothing else asks for a version.
+ */
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <rte_version.h>
+#include <ethdev_driver.h>
+
+/*
+ * 25.11 moved the per-queue counters out of rte_eth_stats into a structure of their own, which the
+ * caller may leave out. The members kept their names.
+ */
+#if RTE_VERSION >= RTE_VERSION_NUM(25, 11, 0, 0)
+#define slabio_queue_stats eth_queue_stats
+#define SLABIO_STATS_GET(fn, fill)                                          \
+	static int fn(struct rte_eth_dev *eth, struct rte_eth_stats *stats, \
+		struct eth_queue_stats *queues)                             \
+	{                                                                   \
+		return fill(eth, stats, queues);                            \
+	}
+#else
+#define slabio_queue_stats rte_eth_stats
+#define SLABIO_STATS_GET(fn, fill)                                          \
+	static int fn(struct rte_eth_dev *eth, struct rte_eth_stats *stats) \
+	{                                                                   \
+		return fill(eth, stats, stats);                             \
+	}
+#endif
+
+/**
+ * Refuses to drive an ethdev library of another release than the one whose driver headers this
+ * plugin was built with: the structures they share carry no version of their own.
+ *
+ * @param[out] running the release found, when it differs, as text
+ * @return 0 or -ENOTSUP
+ */
+static inline int
+slabio_compat_check(char *running, size_t len)
+{
+	if (rte_version_year() == RTE_VER_YEAR && rte_version_month() == RTE_VER_MONTH)
+		return 0;
+	snprintf(running, len, "%02u.%02u", rte_version_year(), rte_version_month());
+	return -ENOTSUP;
+}
+
+#endif /* SLABIO_COMPAT_H */

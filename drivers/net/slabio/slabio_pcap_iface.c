@@ -1,0 +1,449 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the slabio authors
+ */
+
+/*
+ * A network interface as a port: received from through libpcap, sent to through a packet socket.
+ *
+ * libpcap's own sending takes one packet per call and may block, so each transmit queue has a socket
+ * that takes a burst per call and does not. Promiscuous and all-multicast mode and a changed address are
+ * memberships of one more socket: the kernel undoes them when that closes, also at a kill. Only the
+ * MTU is the interface's own, and is put back at close.
+ */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <net/if.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <linux/ethtool.h>
+#include <linux/if_arp.h>
+#include <linux/if_packet.h>
+#include <linux/sockios.h>
+
+#include "slabio_pcap.h"
+
+/* Room for packets that arrive while the application does something else. */
+#define CAPTURE_BUFFER (32 * 1024 * 1024)
+#define SEND_MAX       64
+
+#ifndef PACKET_IGNORE_OUTGOING
+#define PACKET_IGNORE_OUTGOING 23
+#endif
+
+static struct slabio_pcap_iface *
+iface_of(const struct rte_eth_dev *eth)
+{
+	return &((struct slabio_pcap_port *)eth->process_private)->iface;
+}
+
+static const char *
+name_of(const struct rte_eth_dev *eth)
+{
+	return slabio_pcap_args(eth)->pcap_iface;
+}
+
+/* An interface request by name; 0 or a negative errno. */
+static int
+request(const struct rte_eth_dev *eth, unsigned long what, struct ifreq *ifr)
+{
+	/* the length was checked at open */
+	memcpy(ifr->ifr_name, name_of(eth), strlen(name_of(eth)) + 1);
+	return ioctl(iface_of(eth)->fd, what, ifr) == 0 ? 0 : -errno;
+}
+
+static int
+find_iface(struct rte_eth_dev *eth)
+{
+	struct slabio_dev *dev = eth->data->dev_private;
+	struct slabio_pcap_iface *iface = iface_of(eth);
+	struct ifreq ifr = {0};
+	int ret = strlen(name_of(eth)) < IFNAMSIZ ? request(eth, SIOCGIFINDEX, &ifr) : -ENODEV;
+
+	if (ret != 0) {
+		SLABIO_LOG(ERR,
+			"%s: expected an interface of this network namespace at pcap_iface=%s, "
+			"found: %s; see "
+			"'ip link'",
+			eth->data->name, name_of(eth), strerror(-ret));
+		return ret;
+	}
+	iface->index = ifr.ifr_ifindex;
+	ret = request(eth, SIOCGIFHWADDR, &ifr);
+	if (ret != 0 || (ifr.ifr_hwaddr.sa_family != ARPHRD_ETHER &&
+				ifr.ifr_hwaddr.sa_family != ARPHRD_LOOPBACK)) {
+		SLABIO_LOG(ERR, "%s: expected an Ethernet interface at pcap_iface=%s, found %s",
+			eth->data->name, name_of(eth), ret != 0 ? strerror(-ret) : "another type");
+		return ret != 0 ? ret : -EINVAL;
+	}
+	memcpy(&iface->own_mac, ifr.ifr_hwaddr.sa_data, sizeof(iface->own_mac));
+	if (rte_is_valid_assigned_ether_addr(&iface->own_mac))
+		dev->mac = iface->own_mac;
+	if (request(eth, SIOCGIFMTU, &ifr) == 0)
+		eth->data->mtu = RTE_MIN(ifr.ifr_mtu, SLABIO_MAX_MTU);
+	return 0;
+}
+
+int
+slabio_pcap_iface_open(struct rte_eth_dev *eth)
+{
+	struct slabio_pcap_iface *iface = iface_of(eth);
+	int ret;
+
+	rte_spinlock_init(&iface->stats_lock);
+	iface->fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
+	if (iface->fd < 0) {
+		ret = -errno;
+		SLABIO_LOG(ERR,
+			"%s: expected to be allowed packet sockets for pcap_iface=%s, found: %s%s",
+			eth->data->name, name_of(eth), strerror(-ret),
+			ret == -EPERM ? "; run as root or with CAP_NET_RAW" : "");
+		return ret;
+	}
+	ret = find_iface(eth);
+	if (ret != 0) {
+		close(iface->fd);
+		iface->fd = -1;
+	}
+	return ret;
+}
+
+void
+slabio_pcap_iface_close(struct rte_eth_dev *eth)
+{
+	struct slabio_pcap_iface *iface = iface_of(eth);
+	struct ifreq ifr = {0};
+
+	if (iface->mtu_before != 0) {
+		ifr.ifr_mtu = (int)iface->mtu_before;
+		if (request(eth, SIOCSIFMTU, &ifr) != 0)
+			SLABIO_LOG(WARNING, "%s: could not put back the MTU %u of %s: %s",
+				eth->data->name, iface->mtu_before, name_of(eth), strerror(errno));
+	}
+	close(iface->fd);
+	iface->fd = -1;
+}
+
+static int
+activate(pcap_t *handle, const char *device, const char *name)
+{
+	char reason[PCAP_ERRBUF_SIZE];
+	int ret;
+
+	pcap_set_snaplen(handle, SLABIO_MAX_PKT);
+	pcap_set_promisc(handle, 0);
+	pcap_set_immediate_mode(handle, 1);
+	pcap_set_timeout(handle, 1);
+	pcap_set_buffer_size(handle, CAPTURE_BUFFER);
+	pcap_set_tstamp_precision(handle, PCAP_TSTAMP_PRECISION_NANO);
+	ret = pcap_activate(handle);
+	if (ret < 0) {
+		SLABIO_LOG(ERR, "%s: cannot receive from pcap_iface=%s: %s%s%s", device, name,
+			pcap_statustostr(ret), ret == PCAP_ERROR ? ": " : "",
+			ret == PCAP_ERROR		 ? pcap_geterr(handle)
+			: ret == PCAP_ERROR_IFACE_NOT_UP ? "; see 'ip link set ... up'"
+							 : "");
+		return -EIO;
+	}
+	if (pcap_datalink(handle) != DLT_EN10MB) {
+		SLABIO_LOG(ERR,
+			"%s: expected Ethernet packets from pcap_iface=%s, found link type %d",
+			device, name, pcap_datalink(handle));
+		return -EINVAL;
+	}
+	if (pcap_setnonblock(handle, 1, reason) != 0) {
+		SLABIO_LOG(ERR, "%s: cannot poll pcap_iface=%s without blocking: %s", device, name,
+			reason);
+		return -EIO;
+	}
+	/* so that what is sent does not come back */
+	if (pcap_setdirection(handle, PCAP_D_IN) != 0) {
+		SLABIO_LOG(ERR, "%s: cannot receive from pcap_iface=%s in one direction only: %s",
+			device, name, pcap_geterr(handle));
+		return -EIO;
+	}
+	return 0;
+}
+
+int
+slabio_pcap_iface_rx_open(struct slabio_pcap_rx *rx, struct slabio_pcap_iface *iface,
+	const char *device, const char *name)
+{
+	char reason[PCAP_ERRBUF_SIZE];
+	pcap_t *handle = pcap_create(name, reason);
+	int one = 1, ret;
+
+	if (handle == NULL) {
+		SLABIO_LOG(ERR, "%s: cannot receive from pcap_iface=%s: %s", device, name, reason);
+		return -EIO;
+	}
+	ret = activate(handle, device, name);
+	if (ret != 0) {
+		pcap_close(handle);
+		return ret;
+	}
+	/* libpcap drops what was sent only after the kernel has copied it; since 4.20 that can be spared */
+	(void)setsockopt(
+		pcap_fileno(handle), SOL_PACKET, PACKET_IGNORE_OUTGOING, &one, sizeof(one));
+	*rx = (struct slabio_pcap_rx){
+		.handle = handle, .device = device, .source = name, .live = true};
+	iface->last_drops = 0;
+	return 0;
+}
+
+int
+slabio_pcap_iface_tx_open(struct slabio_pcap_tx *tx, const struct slabio_pcap_iface *iface,
+	const char *device, const char *name)
+{
+	struct sockaddr_ll to = {.sll_family = AF_PACKET, .sll_ifindex = iface->index};
+	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), ret = 0;
+
+	if (fd < 0 || bind(fd, (struct sockaddr *)&to, sizeof(to)) != 0)
+		ret = -errno;
+	tx->buf = malloc(SLABIO_MAX_PKT);
+	if (tx->buf == NULL)
+		ret = -ENOMEM;
+	if (ret != 0) {
+		SLABIO_LOG(
+			ERR, "%s: cannot send to pcap_iface=%s: %s", device, name, strerror(-ret));
+		if (fd >= 0)
+			close(fd);
+		free(tx->buf);
+		tx->buf = NULL;
+		return ret;
+	}
+	tx->fd = fd;
+	tx->live = true;
+	tx->device = device;
+	tx->target = name;
+	return 0;
+}
+
+void
+slabio_pcap_iface_tx_close(struct slabio_pcap_tx *tx)
+{
+	close(tx->fd);
+	free(tx->buf);
+	*tx = (struct slabio_pcap_tx){.fd = -1};
+}
+
+/*
+ * Fills vectors with packets up to the first that cannot be part of this call: a second one of several
+ * segments (there is one buffer to linearise in) or one that is too large altogether.
+ */
+static unsigned int
+fill_vectors(struct slabio_pcap_tx *tx, struct rte_mbuf **pkts, unsigned int n,
+	struct mmsghdr *msgs, struct iovec *iov)
+{
+	bool buf_used = false;
+	unsigned int i;
+
+	for (i = 0; i < RTE_MIN(n, (unsigned int)SEND_MAX); i++) {
+		struct rte_mbuf *m = pkts[i];
+
+		if (m->pkt_len > SLABIO_MAX_PKT || (m->nb_segs > 1 && buf_used))
+			break;
+		if (m->nb_segs > 1) {
+			slabio_pcap_copy_out(tx->buf, m);
+			iov[i].iov_base = tx->buf;
+			buf_used = true;
+		} else {
+			iov[i].iov_base = rte_pktmbuf_mtod(m, void *);
+		}
+		iov[i].iov_len = m->pkt_len;
+		msgs[i] = (struct mmsghdr){.msg_hdr = {.msg_iov = &iov[i], .msg_iovlen = 1}};
+	}
+	return i;
+}
+
+/* The kernel or the device has no room at the moment: the packet stays with the caller. */
+static bool
+try_later(int err)
+{
+	return err == EAGAIN || err == EWOULDBLOCK || err == ENOBUFS || err == EINTR;
+}
+
+static __rte_noinline void
+send_failed(struct slabio_txq *q, struct slabio_pcap_tx *tx, const struct rte_mbuf *m, int err)
+{
+	slabio_count(&q->stats[SLABIO_TX_ERRORS], 1);
+	slabio_count(&q->stats[err == EMSGSIZE ? SLABIO_TX_OVERSIZE : SLABIO_TX_WRITE_ERRORS], 1);
+	if (tx->reported)
+		return;
+	tx->reported = true;
+	SLABIO_LOG(ERR,
+		"%s: tx queue %u: cannot send %u bytes to %s: %s; such packets are dropped and "
+		"counted, this is "
+		"said once",
+		tx->device, q->queue_id, m->pkt_len, tx->target, strerror(err));
+}
+
+uint16_t
+slabio_pcap_iface_burst(
+	struct slabio_txq *q, struct slabio_pcap_tx *tx, struct rte_mbuf **pkts, uint16_t n)
+{
+	uint64_t packets = 0, bytes = 0, multi = 0;
+	struct mmsghdr msgs[SEND_MAX];
+	struct iovec iov[SEND_MAX];
+	uint16_t done = 0;
+	int sent, err, i;
+
+	while (done < n) {
+		unsigned int ready = fill_vectors(tx, pkts + done, n - done, msgs, iov);
+
+		sent = ready == 0 ? -1 : sendmmsg(tx->fd, msgs, ready, MSG_DONTWAIT);
+		err = ready == 0 ? EMSGSIZE : errno;
+		if (sent < 0 && try_later(err)) {
+			slabio_count(&q->stats[SLABIO_TX_BACKPRESSURE], 1);
+			break;
+		}
+		if (sent < 0) {
+			/* it was the first one that failed; the others are tried again */
+			send_failed(q, tx, pkts[done], err);
+			multi += pkts[done]->nb_segs > 1;
+			done++;
+			continue;
+		}
+		for (i = 0; i < sent; i++) {
+			bytes += pkts[done + i]->pkt_len;
+			multi += pkts[done + i]->nb_segs > 1;
+		}
+		packets += sent;
+		done += sent;
+	}
+	slabio_count(&q->stats[SLABIO_TX_PACKETS], packets);
+	slabio_count(&q->stats[SLABIO_TX_BYTES], bytes);
+	slabio_count(&q->stats[SLABIO_TX_MULTI_SEGS], multi);
+	slabio_tx_free(q, pkts, done, multi == 0);
+	return done;
+}
+
+void
+slabio_pcap_iface_link(struct rte_eth_dev *eth, struct rte_eth_link *link)
+{
+	struct ethtool_cmd cmd = {.cmd = ETHTOOL_GSET};
+	struct ifreq ifr = {0};
+	uint32_t speed;
+
+	if (request(eth, SIOCGIFFLAGS, &ifr) != 0 ||
+		(ifr.ifr_flags & (IFF_UP | IFF_RUNNING)) != (IFF_UP | IFF_RUNNING))
+		link->link_status = RTE_ETH_LINK_DOWN;
+	else
+		link->link_status = RTE_ETH_LINK_UP;
+
+	link->link_speed = RTE_ETH_SPEED_NUM_UNKNOWN;
+	ifr.ifr_data = (void *)&cmd;
+	if (request(eth, SIOCETHTOOL, &ifr) != 0)
+		return;
+	speed = ethtool_cmd_speed(&cmd);
+	if (speed != 0 && speed != (uint32_t)SPEED_UNKNOWN)
+		link->link_speed = speed;
+	if (cmd.duplex == DUPLEX_HALF)
+		link->link_duplex = RTE_ETH_LINK_HALF_DUPLEX;
+	if (cmd.autoneg == AUTONEG_ENABLE)
+		link->link_autoneg = RTE_ETH_LINK_AUTONEG;
+}
+
+static int
+membership(struct rte_eth_dev *eth, int type, const struct rte_ether_addr *mac, bool on)
+{
+	struct packet_mreq mreq = {.mr_ifindex = iface_of(eth)->index, .mr_type = type};
+	int ret = 0;
+
+	if (mac != NULL) {
+		mreq.mr_alen = sizeof(*mac);
+		memcpy(mreq.mr_address, mac, sizeof(*mac));
+	}
+	if (setsockopt(iface_of(eth)->fd, SOL_PACKET,
+		    on ? PACKET_ADD_MEMBERSHIP : PACKET_DROP_MEMBERSHIP, &mreq, sizeof(mreq)) != 0)
+		ret = -errno;
+	/* an interface that is gone has no memberships left to drop */
+	if (!on && (ret == -ENODEV || ret == -EADDRNOTAVAIL))
+		ret = 0;
+	if (ret != 0)
+		SLABIO_LOG(ERR, "%s: cannot change the receive filter of %s: %s", eth->data->name,
+			name_of(eth), strerror(-ret));
+	return ret;
+}
+
+int
+slabio_pcap_iface_promiscuous(struct rte_eth_dev *eth, bool on)
+{
+	struct slabio_pcap_iface *iface = iface_of(eth);
+	int ret = iface->promiscuous == on ? 0 : membership(eth, PACKET_MR_PROMISC, NULL, on);
+
+	if (ret == 0)
+		iface->promiscuous = on;
+	return ret;
+}
+
+int
+slabio_pcap_iface_allmulticast(struct rte_eth_dev *eth, bool on)
+{
+	struct slabio_pcap_iface *iface = iface_of(eth);
+	int ret = iface->allmulticast == on ? 0 : membership(eth, PACKET_MR_ALLMULTI, NULL, on);
+
+	if (ret == 0)
+		iface->allmulticast = on;
+	return ret;
+}
+
+/* The interface keeps its address, which is the host's, and receives this one besides. */
+int
+slabio_pcap_iface_mac_set(struct rte_eth_dev *eth, const struct rte_ether_addr *mac)
+{
+	struct slabio_pcap_iface *iface = iface_of(eth);
+	bool wanted = !rte_is_same_ether_addr(mac, &iface->own_mac);
+	int ret = 0;
+
+	if (iface->has_mac && wanted && rte_is_same_ether_addr(mac, &iface->mac))
+		return 0;
+	if (wanted)
+		ret = membership(eth, PACKET_MR_UNICAST, mac, true);
+	if (ret != 0)
+		return ret;
+	if (iface->has_mac)
+		membership(eth, PACKET_MR_UNICAST, &iface->mac, false);
+	iface->has_mac = wanted;
+	iface->mac = *mac;
+	return 0;
+}
+
+int
+slabio_pcap_iface_mtu_set(struct rte_eth_dev *eth, uint16_t mtu)
+{
+	struct slabio_pcap_iface *iface = iface_of(eth);
+	struct ifreq before = {0}, ifr = {0};
+	int ret = request(eth, SIOCGIFMTU, &before);
+
+	ifr.ifr_mtu = mtu;
+	if (ret == 0)
+		ret = request(eth, SIOCSIFMTU, &ifr);
+	if (ret != 0) {
+		SLABIO_LOG(ERR, "%s: cannot set the MTU of %s to %u: %s", eth->data->name,
+			name_of(eth), mtu, strerror(-ret));
+		return ret;
+	}
+	if (iface->mtu_before == 0)
+		iface->mtu_before = (unsigned int)before.ifr_mtu;
+	return 0;
+}
+
+void
+slabio_pcap_iface_missed(struct rte_eth_dev *eth)
+{
+	struct slabio_pcap_port *port = eth->process_private;
+	struct slabio_dev *dev = eth->data->dev_private;
+	struct pcap_stat stat;
+
+	/* any thread may ask for statistics, libpcap answers one at a time */
+	rte_spinlock_lock(&port->iface.stats_lock);
+	if (port->rx[0].handle != NULL && pcap_stats(port->rx[0].handle, &stat) == 0) {
+		/* counts since activation, modulo 2^32 */
+		slabio_count(&dev->missed, (uint32_t)stat.ps_drop - port->iface.last_drops);
+		port->iface.last_drops = stat.ps_drop;
+	}
+	rte_spinlock_unlock(&port->iface.stats_lock);
+}

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the slabio authors
+ */
+
+#ifndef SLABIO_PMD_H
+#define SLABIO_PMD_H
+
+/**
+ * @file
+ * What the files of the poll-mode driver share.
+ *
+ * Three layers: slabio_ethdev.c answers ethdev and knows no back end; slabio_devargs.c turns the
+ * device arguments into struct slabio_args; a back end (slabio_pcap*.c) moves packets and is reached
+ * through struct slabio_backend only.
+ *
+ * struct slabio_dev is ethdev's dev_private: memory shared with EAL secondaries, which get nothing but
+ * the device's name. So it holds every setting and every counter, but no pointer to code and no
+ * handle; a back end is named by its number. What belongs to one process (sockets, capture handles)
+ * hangs on process_private and on the queues' "be", which only the primary follows.
+ */
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <rte_ether.h>
+#include <rte_log.h>
+#include <rte_mbuf.h>
+#include <ethdev_driver.h>
+
+#include "slabio_compat.h"
+
+#define SLABIO_MAX_QUEUES 16
+
+/* The largest packet, without its checksum, and what of it is not MTU: Ethernet and two VLAN tags. */
+#define SLABIO_MAX_PKT	   65535
+#define SLABIO_L2_OVERHEAD (RTE_ETHER_HDR_LEN + 8)
+#define SLABIO_MAX_MTU	   (SLABIO_MAX_PKT - SLABIO_L2_OVERHEAD)
+#define SLABIO_MIN_RX_BUF  64
+
+extern int slabio_logtype;
+#define SLABIO_LOG(level, fmt, ...) \
+	rte_log(RTE_LOG_##level, slabio_logtype, "slabio: " fmt "\n", ##__VA_ARGS__)
+
+/** A counter with one writer (the thread that polls the queue) and readers anywhere. */
+typedef _Atomic uint64_t slabio_counter;
+
+/* Per-queue counters. Those from the marked line on are extended statistics of this driver. */
+enum slabio_rx_stat {
+	SLABIO_RX_PACKETS,
+	SLABIO_RX_BYTES,
+	SLABIO_RX_ERRORS,
+	/* extended statistics */
+	SLABIO_RX_NOMBUF,
+	SLABIO_RX_SCATTERED,
+	SLABIO_RX_SNAPPED,
+	SLABIO_RX_RUNTS,
+	SLABIO_RX_OVERSIZE,
+	SLABIO_RX_TRUNCATED,
+	SLABIO_RX_READ_ERRORS,
+	SLABIO_RX_END_OF_FILE,
+	SLABIO_RX_STATS
+};
+
+enum slabio_tx_stat {
+	SLABIO_TX_PACKETS,
+	SLABIO_TX_BYTES,
+	SLABIO_TX_ERRORS,
+	/* extended statistics */
+	SLABIO_TX_MULTI_SEGS,
+	SLABIO_TX_OVERSIZE,
+	SLABIO_TX_WRITE_ERRORS,
+	SLABIO_TX_NO_OUTPUT,
+	SLABIO_TX_BACKPRESSURE,
+	SLABIO_TX_STATS
+};
+
+#define SLABIO_RX_XSTATS_FIRST SLABIO_RX_NOMBUF
+#define SLABIO_TX_XSTATS_FIRST SLABIO_TX_MULTI_SEGS
+
+struct slabio_rxq {
+	struct rte_mempool *mp;
+	void *be; /* the back end's part, while started; the primary's */
+	slabio_counter stats[SLABIO_RX_STATS];
+	uint64_t base[SLABIO_RX_STATS]; /* where the last reset left the counters */
+	uint64_t timestamp_flag;	/* 0 while the offload is off */
+	int timestamp_offset;
+	uint16_t port_id;
+	uint16_t queue_id;
+	uint16_t nb_desc;
+	bool in_use;	     /* set up and not released */
+	atomic_bool running; /* written by queue start and stop, read by the polling thread */
+} __rte_cache_aligned;
+
+struct slabio_txq {
+	void *be;
+	slabio_counter stats[SLABIO_TX_STATS];
+	uint64_t base[SLABIO_TX_STATS];
+	uint16_t port_id;
+	uint16_t queue_id;
+	uint16_t nb_desc;
+	bool fast_free;
+	bool in_use;
+	atomic_bool running;
+} __rte_cache_aligned;
+
+/** The device arguments, checked. Strings are in memory that secondaries share. */
+struct slabio_args {
+	uint16_t nb_rx_pcap;
+	uint16_t nb_tx_pcap;
+	bool has_mac;
+	struct rte_ether_addr mac;
+	char *rx_pcap[SLABIO_MAX_QUEUES];
+	char *tx_pcap[SLABIO_MAX_QUEUES];
+	char *pcap_iface;
+};
+
+enum slabio_backend_id { SLABIO_BACKEND_PCAP, SLABIO_BACKENDS };
+
+#define SLABIO_DEV_MAGIC 0x736c616273696f31ULL
+
+struct slabio_dev {
+	uint64_t magic;
+	uint32_t size; /* of this structure: two builds of the plugin must agree on it */
+	enum slabio_backend_id backend;
+	struct slabio_args args;
+	struct rte_ether_addr mac;
+	uint64_t timestamp_flag;
+	int timestamp_offset;
+	/* Packets that the source lost before they were read: total, and what was reset away. */
+	slabio_counter missed;
+	uint64_t missed_base;
+	struct slabio_rxq rxq[SLABIO_MAX_QUEUES];
+	struct slabio_txq txq[SLABIO_MAX_QUEUES];
+};
+
+/**
+ * What a back end does for the ethdev layer. All calls are made in the primary, by the control
+ * thread; 0 or a negative errno, after a message of its own that says what was expected and found.
+ * Members marked optional may be NULL.
+ */
+struct slabio_backend {
+	const char *rx_mode; /* burst mode texts */
+	const char *tx_mode;
+
+	/** At probe: checks that what the arguments name exists and is fit for use. */
+	int (*open)(struct rte_eth_dev *eth);
+	/** At close: undoes open, and ends what lives on across a stop. Queues are stopped. */
+	void (*close)(struct rte_eth_dev *eth);
+	/** Adds to what the ethdev layer filled in. */
+	void (*info)(const struct rte_eth_dev *eth, struct rte_eth_dev_info *info);
+	/** Makes all set up queues ready; on failure none is. Resets nothing that a stop kept. */
+	int (*start)(struct rte_eth_dev *eth);
+	/** Stops all queues: no mbuf stays with the back end, what was sent is out. */
+	void (*stop)(struct rte_eth_dev *eth);
+	/** Optional: the link's state now. Without it the link is up while the port is started. */
+	void (*link)(struct rte_eth_dev *eth, struct rte_eth_link *link);
+	/** Optional. Without them every packet there is arrives in any case. */
+	int (*promiscuous)(struct rte_eth_dev *eth, bool on);
+	int (*allmulticast)(struct rte_eth_dev *eth, bool on);
+	int (*mac_set)(struct rte_eth_dev *eth, const struct rte_ether_addr *mac);
+	int (*mtu_set)(struct rte_eth_dev *eth, uint16_t mtu);
+	/** Optional: brings dev->missed up to date. */
+	void (*update_missed)(struct rte_eth_dev *eth);
+
+	eth_rx_burst_t rx_burst;
+	eth_tx_burst_t tx_burst;
+};
+
+extern const struct slabio_backend slabio_pcap_backend;
+
+/** Reads and checks the device arguments; on failure args holds nothing to free. */
+int slabio_args_parse(const char *name, const char *params, struct slabio_args *args);
+void slabio_args_free(struct slabio_args *args);
+
+int slabio_stats_fill(
+	struct rte_eth_dev *eth, struct rte_eth_stats *stats, struct slabio_queue_stats *queues);
+int slabio_stats_reset(struct rte_eth_dev *eth);
+int slabio_xstats_get(struct rte_eth_dev *eth, struct rte_eth_xstat *xstats, unsigned int n);
+int slabio_xstats_get_names(
+	struct rte_eth_dev *eth, struct rte_eth_xstat_name *names, unsigned int size);
+
+static inline const struct slabio_backend *
+slabio_backend(const struct slabio_dev *dev)
+{
+	static const struct slabio_backend *const table[SLABIO_BACKENDS] = {
+		[SLABIO_BACKEND_PCAP] = &slabio_pcap_backend,
+	};
+
+	return table[dev->backend];
+}
+
+/* One writer, so a load and a store do; relaxed, since readers only want a value that once was. */
+static inline void
+slabio_count(slabio_counter *counter, uint64_t n)
+{
+	uint64_t now = atomic_load_explicit(counter, memory_order_relaxed);
+
+	atomic_store_explicit(counter, now + n, memory_order_relaxed);
+}
+
+static inline uint64_t
+slabio_counted(const slabio_counter *counter)
+{
+	return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+/**
+ * Gives back mbufs that the queue is done with.
+ *
+ * @param single whether each of them is known to be a single segment
+ */
+static inline void
+slabio_tx_free(const struct slabio_txq *q, struct rte_mbuf **pkts, uint16_t n, bool single)
+{
+	if (n == 0)
+		return;
+	/* fast free promises one pool and no other references, not single segments */
+	if (q->fast_free && single)
+		rte_mempool_put_bulk(pkts[0]->pool, (void **)pkts, n);
+	else
+		rte_pktmbuf_free_bulk(pkts, n);
+}
+
+#endif /* SLABIO_PMD_H */

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the slabio authors
+ */
+
+/*
+ * Basic and extended statistics. The polling threads only ever add to their counters; a reset
+ * remembers where they stood, so it takes no part in the data path and loses nothing.
+ *
+ * Both are read in secondaries as well: the counters lie in dev_private.
+ */
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "slabio_pmd.h"
+
+static const char *const rx_names[SLABIO_RX_STATS] = {
+	[SLABIO_RX_NOMBUF] = "nombuf",
+	[SLABIO_RX_SCATTERED] = "scattered",
+	[SLABIO_RX_SNAPPED] = "snapped",
+	[SLABIO_RX_RUNTS] = "runts",
+	[SLABIO_RX_OVERSIZE] = "oversize",
+	[SLABIO_RX_TRUNCATED] = "truncated",
+	[SLABIO_RX_READ_ERRORS] = "read_errors",
+	[SLABIO_RX_END_OF_FILE] = "end_of_file",
+};
+
+static const char *const tx_names[SLABIO_TX_STATS] = {
+	[SLABIO_TX_MULTI_SEGS] = "multi_segs",
+	[SLABIO_TX_OVERSIZE] = "oversize",
+	[SLABIO_TX_WRITE_ERRORS] = "write_errors",
+	[SLABIO_TX_NO_OUTPUT] = "dropped_no_output",
+	[SLABIO_TX_BACKPRESSURE] = "backpressure",
+};
+
+static uint64_t
+rx_stat(const struct slabio_rxq *q, unsigned int stat)
+{
+	return slabio_counted(&q->stats[stat]) - q->base[stat];
+}
+
+static uint64_t
+tx_stat(const struct slabio_txq *q, unsigned int stat)
+{
+	return slabio_counted(&q->stats[stat]) - q->base[stat];
+}
+
+/* What the source lost is asked of it where it is open; elsewhere the last answer has to do. */
+static void
+update_missed(struct rte_eth_dev *eth)
+{
+	const struct slabio_backend *be = slabio_backend(eth->data->dev_private);
+
+	if (rte_eal_process_type() == RTE_PROC_PRIMARY && be->update_missed != NULL)
+		be->update_missed(eth);
+}
+
+int
+slabio_stats_fill(
+	struct rte_eth_dev *eth, struct rte_eth_stats *stats, struct slabio_queue_stats *queues)
+{
+	const struct slabio_dev *dev = eth->data->dev_private;
+	unsigned int i;
+
+	update_missed(eth);
+	for (i = 0; i < SLABIO_MAX_QUEUES; i++) {
+		const struct slabio_rxq *rxq = &dev->rxq[i];
+		const struct slabio_txq *txq = &dev->txq[i];
+
+		stats->ipackets += rx_stat(rxq, SLABIO_RX_PACKETS);
+		stats->ibytes += rx_stat(rxq, SLABIO_RX_BYTES);
+		stats->ierrors += rx_stat(rxq, SLABIO_RX_ERRORS);
+		stats->rx_nombuf += rx_stat(rxq, SLABIO_RX_NOMBUF);
+		stats->opackets += tx_stat(txq, SLABIO_TX_PACKETS);
+		stats->obytes += tx_stat(txq, SLABIO_TX_BYTES);
+		stats->oerrors += tx_stat(txq, SLABIO_TX_ERRORS);
+		if (queues == NULL || i >= RTE_ETHDEV_QUEUE_STAT_CNTRS)
+			continue;
+		queues->q_ipackets[i] = rx_stat(rxq, SLABIO_RX_PACKETS);
+		queues->q_ibytes[i] = rx_stat(rxq, SLABIO_RX_BYTES);
+		queues->q_errors[i] = rx_stat(rxq, SLABIO_RX_ERRORS);
+		queues->q_opackets[i] = tx_stat(txq, SLABIO_TX_PACKETS);
+		queues->q_obytes[i] = tx_stat(txq, SLABIO_TX_BYTES);
+	}
+	stats->imissed = slabio_counted(&dev->missed) - dev->missed_base;
+	return 0;
+}
+
+int
+slabio_stats_reset(struct rte_eth_dev *eth)
+{
+	struct slabio_dev *dev = eth->data->dev_private;
+	unsigned int i, stat;
+
+	update_missed(eth);
+	for (i = 0; i < SLABIO_MAX_QUEUES; i++) {
+		for (stat = 0; stat < SLABIO_RX_STATS; stat++)
+			dev->rxq[i].base[stat] = slabio_counted(&dev->rxq[i].stats[stat]);
+		for (stat = 0; stat < SLABIO_TX_STATS; stat++)
+			dev->txq[i].base[stat] = slabio_counted(&dev->txq[i].stats[stat]);
+	}
+	dev->missed_base = slabio_counted(&dev->missed);
+	return 0;
+}
+
+#define RX_XSTATS (SLABIO_RX_STATS - SLABIO_RX_XSTATS_FIRST)
+#define TX_XSTATS (SLABIO_TX_STATS - SLABIO_TX_XSTATS_FIRST)
+
+static unsigned int
+xstats_count(const struct rte_eth_dev *eth)
+{
+	return eth->data->nb_rx_queues * RX_XSTATS + eth->data->nb_tx_queues * TX_XSTATS;
+}
+
+int
+slabio_xstats_get_names(
+	struct rte_eth_dev *eth, struct rte_eth_xstat_name *names, unsigned int size)
+{
+	unsigned int count = xstats_count(eth), n = 0, i, stat;
+
+	if (names == NULL || size < count)
+		return count;
+	for (i = 0; i < eth->data->nb_rx_queues; i++)
+		for (stat = SLABIO_RX_XSTATS_FIRST; stat < SLABIO_RX_STATS; stat++)
+			snprintf(names[n++].name, sizeof(names[0].name), "rx_q%u_%s", i,
+				rx_names[stat]);
+	for (i = 0; i < eth->data->nb_tx_queues; i++)
+		for (stat = SLABIO_TX_XSTATS_FIRST; stat < SLABIO_TX_STATS; stat++)
+			snprintf(names[n++].name, sizeof(names[0].name), "tx_q%u_%s", i,
+				tx_names[stat]);
+	return n;
+}
+
+int
+slabio_xstats_get(struct rte_eth_dev *eth, struct rte_eth_xstat *xstats, unsigned int size)
+{
+	const struct slabio_dev *dev = eth->data->dev_private;
+	unsigned int count = xstats_count(eth), n = 0, i, stat;
+
+	if (xstats == NULL || size < count)
+		return count;
+	for (i = 0; i < eth->data->nb_rx_queues; i++)
+		for (stat = SLABIO_RX_XSTATS_FIRST; stat < SLABIO_RX_STATS; stat++, n++) {
+			xstats[n].id = n;
+			xstats[n].value = rx_stat(&dev->rxq[i], stat);
+		}
+	for (i = 0; i < eth->data->nb_tx_queues; i++)
+		for (stat = SLABIO_TX_XSTATS_FIRST; stat < SLABIO_TX_STATS; stat++, n++) {
+			xstats[n].id = n;
+			xstats[n].value = tx_stat(&dev->txq[i], stat);
+		}
+	return n;
+}
