@@ -33,7 +33,7 @@ done
 tmp=$(mktemp -d "${TMPDIR:-/tmp}/slabio-model.XXXXXX") || exit 1
 child=
 clean_up() {
-	[ -n "$child" ] && kill "$child" 2>/dev/null
+	[ -n "$child" ] && kill "$child" 2>/dev/null && wait "$child" 2>/dev/null
 	rm -rf "$tmp"
 }
 trap clean_up EXIT
