@@ -199,9 +199,7 @@ sio_audit_begin(struct sio_pool *pool, struct sio_audit **out)
 	if (audit == NULL)
 		return -ENOMEM;
 	audit->pool = pool;
-	audit->top = atomic_load_explicit(&pool->hdr->magazines_top, memory_order_acquire);
-	if (audit->top > pool->n_magazines)
-		audit->top = pool->n_magazines;
+	audit->top = sio_magazines_top(pool);
 	audit->met_by = malloc(pool->n_blocks * sizeof(uint32_t));
 	audit->place = calloc(pool->n_blocks, 1);
 	audit->stamps = calloc(audit->top + 1, sizeof(struct stamp));

@@ -20,6 +20,7 @@
  */
 
 #include "pool/pool_private.h"
+#include "segment/log.h"
 
 static _Atomic uint64_t *
 hint_word(const struct sio_pool *pool, unsigned int map, uint32_t m)
@@ -90,6 +91,10 @@ sio_take_over(struct sio_local *local, struct sio_magazine *mag)
 			    memory_order_relaxed))
 			sio_entry_move(pool, mag, kept++, i);
 	}
+	if (kept < count)
+		SIO_ERR("pool %s: %u blocks of a magazine are not of the member that gave them: an "
+			"exact pool's blocks are given back by whom took them",
+			pool->hdr->name, count - kept);
 	atomic_store_explicit(&mag->count, kept, memory_order_release);
 	atomic_store_explicit(&mag->named, local->member, memory_order_release);
 }
@@ -113,6 +118,7 @@ claim(struct sio_local *local, uint32_t m, enum sio_want want, struct sio_slot *
 		    &mag->word, &word, mine, memory_order_acquire, memory_order_relaxed))
 		return false;
 	*slot = (struct sio_slot){.mag = mag, .word = mine, .index = m};
+	sio_count_check(pool, mag);
 	if (pool->exact) {
 		sio_take_over(local, mag);
 		if (want == SIO_WANT_BLOCKS && sio_mag_count_now(mag) == 0) {
@@ -154,7 +160,7 @@ static bool
 claim_walk(struct sio_local *local, enum sio_want want, struct sio_slot *slot)
 {
 	struct sio_pool *pool = local->pool;
-	uint32_t top = atomic_load_explicit(&pool->hdr->magazines_top, memory_order_relaxed);
+	uint32_t top = sio_magazines_top(pool);
 
 	for (uint32_t m = 0; m < top; m++)
 		if (claim(local, m, want, slot))
@@ -187,6 +193,48 @@ sio_depot_claim(struct sio_local *local, enum sio_want want, struct sio_slot *sl
 	return sio_depot_claim_hinted(local, slot) || claim_walk(local, want, slot);
 }
 
+/*
+ * A thief has swapped its name in, or had. If it may still put the magazine back, its word is marked, so that it cannot:
+ * then nobody ever puts back what no thread remembers. The thief's word is told from another operation's by its shard and
+ * by its tag, which is the next one.
+ */
+bool
+sio_slot_drop(struct sio_slot *slot)
+{
+	uint64_t word = atomic_load_explicit(&slot->mag->word, memory_order_acquire);
+	uint64_t next_tag = ((slot->word >> SIO_MAG_TAG_SHIFT) + 1) & SIO_MAG_TAG_MASK;
+
+	while (sio_mag_state(word) == SIO_MAG_HAND && sio_mag_count(word) == 0 &&
+		sio_mag_shard(word) == sio_mag_shard(slot->word) &&
+		word >> SIO_MAG_TAG_SHIFT == next_tag) {
+		/* release: what this thread did to the magazine; partner: put_back() and sio_hand_change() */
+		if (atomic_compare_exchange_weak_explicit(&slot->mag->word, &word,
+			    word | SIO_MAG_LET_GO, memory_order_acq_rel, memory_order_acquire))
+			break;
+	}
+	if (word == slot->word)
+		return false;
+	slot->mag = NULL;
+	return true;
+}
+
+/*
+ * From HAND to what this operation wants. Nobody else changes the word, but for the owner that it was swapped out
+ * of, once, to say that it let go.
+ */
+void
+sio_hand_change(struct sio_slot *slot, uint64_t to)
+{
+	uint64_t word = slot->word;
+
+	/* release: the handles; acquire: what an owner that let go did before */
+	while (!atomic_compare_exchange_weak_explicit(
+		       &slot->mag->word, &word, to, memory_order_acq_rel, memory_order_acquire) &&
+		(word | SIO_MAG_LET_GO) == (slot->word | SIO_MAG_LET_GO))
+		;
+	slot->word = to;
+}
+
 void
 sio_depot_give(struct sio_local *local, struct sio_slot *slot)
 {
@@ -196,11 +244,17 @@ sio_depot_give(struct sio_local *local, struct sio_slot *slot)
 	uint64_t word = slot->word;
 	uint64_t given = sio_mag_next(word, sio_mag_owner(SIO_MAG_DEPOT, 0, local->member), count);
 
-	/* release: the handles; partner: the acquire in claim() */
-	if (!atomic_compare_exchange_strong_explicit(
-		    &mag->word, &word, given, memory_order_release, memory_order_relaxed)) {
-		sio_orphan_add(local, slot);
-		return;
+	if (sio_mag_state(word) == SIO_MAG_HAND) {
+		sio_hand_change(slot, given);
+	} else {
+		/* release: the handles; partner: the acquire in claim() */
+		while (!atomic_compare_exchange_strong_explicit(
+			&mag->word, &word, given, memory_order_release, memory_order_relaxed)) {
+			if (sio_slot_drop(slot))
+				return;
+			/* it was put back in the meantime */
+			word = slot->word;
+		}
 	}
 	hint_set(pool, count > 0 ? SIO_HINT_FULL : SIO_HINT_EMPTY, slot->index);
 	if (count > 0) {
@@ -208,49 +262,4 @@ sio_depot_give(struct sio_local *local, struct sio_slot *slot)
 		sio_event(pool);
 	}
 	slot->mag = NULL;
-}
-
-void
-sio_orphan_add(struct sio_local *local, struct sio_slot *slot)
-{
-	unsigned int i;
-
-	/* the oldest makes room: it is found by the walk of steal.c, should it ever be put back */
-	for (i = 0; i + 1 < SIO_ORPHANS && local->orphans[i].mag != NULL; i++)
-		;
-	local->orphans[i] = *slot;
-	slot->mag = NULL;
-}
-
-/*
- * A thief that gives up puts back exactly the word it found, tag included; any other change advances the tag. So
- * a magazine whose word equals the remembered one was nobody else's in between, and is this thread's.
- */
-bool
-sio_orphan_readopt(struct sio_local *local, enum sio_want want, struct sio_slot *slot)
-{
-	for (unsigned int i = 0; i < SIO_ORPHANS; i++) {
-		struct sio_slot *orphan = &local->orphans[i];
-		uint64_t word;
-		uint32_t count;
-
-		if (orphan->mag == NULL)
-			continue;
-		word = atomic_load_explicit(&orphan->mag->word, memory_order_acquire);
-		if (word != orphan->word) {
-			/* still in the thief's hand: it may come back; anybody else's: it does not */
-			if (sio_mag_state(word) != SIO_MAG_HAND)
-				orphan->mag = NULL;
-			continue;
-		}
-		count = sio_mag_count_now(orphan->mag);
-		if (want == SIO_WANT_BLOCKS ? count == 0 : count == local->pool->magazine_size) {
-			sio_depot_give(local, orphan);
-			continue;
-		}
-		*slot = *orphan;
-		orphan->mag = NULL;
-		return true;
-	}
-	return false;
 }

@@ -7,27 +7,10 @@
 #include <string.h>
 #include "pool/pool_private.h"
 
-/* Bounds of walks, read from shared memory. */
-static uint32_t
-magazines_top(const struct sio_pool *pool)
-{
-	uint32_t top = atomic_load_explicit(&pool->hdr->magazines_top, memory_order_acquire);
-
-	return top < pool->n_magazines ? top : pool->n_magazines;
-}
-
-static uint32_t
-shards_top(const struct sio_pool *pool)
-{
-	uint32_t top = atomic_load_explicit(&pool->hdr->shards_top, memory_order_acquire);
-
-	return top < pool->hdr->max_shards ? top : pool->hdr->max_shards;
-}
-
 uint32_t
 sio_pool_free_count(const struct sio_pool *pool)
 {
-	uint32_t top = magazines_top(pool), sum = 0;
+	uint32_t top = sio_magazines_top(pool), sum = 0;
 
 	for (uint32_t m = 0; m < top; m++)
 		sum += sio_mag_count_now(sio_magazine_at(pool, m));
@@ -86,7 +69,7 @@ shard_info(const struct sio_pool *pool, uint32_t s, struct sio_shard_info *info)
 uint32_t
 sio_pool_shards(const struct sio_pool *pool, struct sio_shard_info *infos, uint32_t max)
 {
-	uint32_t n = shards_top(pool), top = magazines_top(pool);
+	uint32_t n = sio_shards_top(pool), top = sio_magazines_top(pool);
 
 	for (uint32_t s = 0; s < n && s < max; s++)
 		shard_info(pool, s, &infos[s]);

@@ -104,7 +104,7 @@ sio_local_init_hand(struct sio_pool *pool, struct sio_local *local, sio_member_t
 static void
 take_shard(struct sio_pool *pool, struct sio_local *local)
 {
-	for (uint32_t s = 0; s < pool->hdr->max_shards; s++) {
+	for (uint32_t s = 0; s < pool->max_shards; s++) {
 		struct sio_shard *shard = &pool->shards[s];
 		uint64_t nobody = 0;
 		uint32_t top;
@@ -200,7 +200,7 @@ local_new(struct sio_pool *pool, struct sio_tls *tls)
 	else
 		SIO_NOTICE("pool %s: all %u shards are taken: a thread works from the depot, more "
 			   "slowly",
-			pool->hdr->name, pool->hdr->max_shards);
+			pool->hdr->name, pool->max_shards);
 	local->tls_slot = &tls->local[pool->lid];
 	pthread_mutex_lock(&process_lock);
 	local->next = pool->locals;

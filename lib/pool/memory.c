@@ -71,27 +71,27 @@ const struct sio_map *
 sio_map_refresh(struct sio_pool *pool)
 {
 	struct sio_map *old, *map;
-	uint32_t n, first = 0;
+	uint32_t n, announced, first = 0;
 	bool own = pool->hdr->payload[0] != '\0';
 	uintptr_t base = 0;
 
 	pthread_mutex_lock(&pool->lock);
 	old = atomic_load_explicit(&pool->map, memory_order_relaxed);
 	/* acquire: the chunks; partner: sio_pool_add_memory() */
-	n = atomic_load_explicit(&pool->hdr->n_chunks, memory_order_acquire);
-	if (n > pool->n_blocks)
-		n = pool->n_blocks;
+	announced = atomic_load_explicit(&pool->hdr->n_chunks, memory_order_acquire);
+	n = announced < pool->n_blocks ? announced : pool->n_blocks;
 	if (own && pool->payload == NULL)
 		n = 0;
 	if (own && pool->payload != NULL)
 		base = (uintptr_t)sio_segment_data(pool->payload);
-	if (old != NULL && old->n_chunks == n)
+	if (old != NULL && old->announced == announced)
 		goto out;
 	map = map_alloc(n);
 	if (map == NULL) {
 		SIO_ERR("pool %s: no memory for the map of %u chunks", pool->hdr->name, n);
 		goto out;
 	}
+	map->announced = announced;
 	for (uint32_t i = 0; i < n; i++) {
 		const struct sio_chunk *from = &pool->chunks[i];
 		struct sio_map_chunk *to = &map->chunk[i];

@@ -16,9 +16,7 @@
 #include "segment/log.h"
 
 #define DEFAULT_SHARDS 160u
-/* Threads without a shard that may be in a call at the same time, see pool_layout.h. */
-#define HANDS	    32u
-#define FLAGS_KNOWN (SIO_POOL_EXACT | SIO_POOL_SAME_MAP | SIO_POOL_CHECK)
+#define FLAGS_KNOWN    (SIO_POOL_EXACT | SIO_POOL_SAME_MAP | SIO_POOL_CHECK)
 
 static uint64_t
 align_up(uint64_t value, uint64_t to)
@@ -53,7 +51,7 @@ sio_pool_geometry(uint32_t n_blocks, uint32_t magazine_size, uint32_t max_shards
 	g->magazine_stride = (uint32_t)(sizeof(struct sio_magazine) +
 					align_up(magazine_size * entry, SIO_CACHE_LINE));
 	g->n_magazines = (n_blocks + magazine_size - 1) / magazine_size +
-			 (max_shards + HANDS) * SIO_MAGAZINES_OUT;
+			 (max_shards + SIO_HANDS) * SIO_MAGAZINES_OUT;
 	g->hint_words = (uint32_t)align_up((g->n_magazines + 63) / 64, 8);
 	g->shards_off = off;
 	off += (uint64_t)max_shards * sizeof(struct sio_shard);
@@ -127,6 +125,7 @@ pool_open(struct sio_pool *pool)
 	pool->n_blocks = hdr->n_blocks;
 	pool->magazine_size = hdr->magazine_size;
 	pool->n_magazines = hdr->n_magazines;
+	pool->max_shards = hdr->max_shards;
 	pool->stride = hdr->magazine_stride;
 	pool->exact = (hdr->flags & SIO_POOL_EXACT) != 0;
 	pool->wide = (hdr->flags & SIO_POOL_SAME_MAP) != 0;

@@ -29,11 +29,13 @@
  * is this block, in exact pools with several members) and the segment's member slots (who lives). Everything
  * else is either written by the one thread that these words name, or a hint.
  *
- * Why there are always enough magazines. Out of the depot at any time are, per shard or thread without one: three
- * (loaded, previous, and one in exchange), SIO_STEAL_ROUND claimed by it as a thief, and SIO_ORPHANS that it
- * dropped because a thief had claimed them, and that the thief then put back. With n_magazines = ceil(n / M) + shards * SIO_MAGAZINES_OUT, at least
- * ceil(n / M) magazines are in the depot. Were they all full, they would hold all n blocks; but who gives a
- * block back has one in its hands. So a magazine with room is in the depot, whatever the partial fillings are.
+ * Why there are always enough magazines. Every magazine is in the depot, or remembered by the one thread that has it,
+ * or in the hand of an operation. Out of the depot at any time are, per shard or thread without one: three (loaded,
+ * previous, and one in exchange) and SIO_STEAL_ROUND claimed by it as a thief. With n_magazines = ceil(n / M) +
+ * (shards + SIO_HANDS) * SIO_MAGAZINES_OUT, at least ceil(n / M) magazines are in the depot. Were they all full, they
+ * would hold all n blocks; but who gives a block back has one in its hands. So a magazine with room is in the depot,
+ * whatever the partial fillings are. Should more than SIO_HANDS threads without a shard be in a call, or have been killed
+ * in one, a giver that finds no room in the depot takes a magazine with room from another shard (steal.c).
  */
 
 #include <stdatomic.h>
@@ -43,10 +45,10 @@
 
 /** Magazines a thief claims per round, with one barrier for all. */
 #define SIO_STEAL_ROUND 4u
-/** Magazines a shard remembers as taken from it by a thief, to look whether they were put back. */
-#define SIO_ORPHANS 4u
 /** Magazines that one shard, or one thread without, can keep out of the depot. */
-#define SIO_MAGAZINES_OUT (3u + SIO_STEAL_ROUND + SIO_ORPHANS)
+#define SIO_MAGAZINES_OUT (3u + SIO_STEAL_ROUND)
+/** Threads without a shard that are counted on to be in a call at the same time. */
+#define SIO_HANDS 32u
 
 #define SIO_MAGAZINE_MIN 2u
 #define SIO_MAGAZINE_MAX 1022u
@@ -64,13 +66,16 @@
  * HAND   of one operation of a member: a thief, a thread without a shard, or recovery; the shard is the one it was
  *        swapped out of (who settles it must look whether that one's owner is inside), or SIO_SHARD_NONE
  *
- * The tag advances with every change but one: a thief that gives up puts back exactly the word it found. Thus who
- * remembers a whole word knows whether that magazine was anybody else's in between.
+ * The tag advances with every change but two: a thief that gives up puts back exactly the word it found, and an owner
+ * that lets go of what a thief has swapped out marks the thief's word. Thus who remembers a whole word knows
+ * whether that magazine was anybody else's in between.
  */
-#define SIO_MAG_STATE_MASK   0x3ull
-#define SIO_MAG_DEPOT	     0ull
-#define SIO_MAG_SHARD	     1ull
-#define SIO_MAG_HAND	     2ull
+#define SIO_MAG_STATE_MASK 0x3ull
+#define SIO_MAG_DEPOT	   0ull
+#define SIO_MAG_SHARD	   1ull
+#define SIO_MAG_HAND	   2ull
+/** In the count of a HAND word: the owner let go of it, so it cannot be put back, and is the thief's. */
+#define SIO_MAG_LET_GO	     (1ull << SIO_MAG_COUNT_SHIFT)
 #define SIO_MAG_SHARD_SHIFT  2
 #define SIO_MAG_SHARD_MASK   0x3ffull
 #define SIO_MAG_MEMBER_SHIFT 12
@@ -78,6 +83,7 @@
 #define SIO_MAG_COUNT_SHIFT  34
 #define SIO_MAG_COUNT_MASK   0x3ffull
 #define SIO_MAG_TAG_SHIFT    44
+#define SIO_MAG_TAG_MASK     0xfffffull
 /** State, shard and member: what must be equal for a magazine to be "mine". */
 #define SIO_MAG_OWNER_MASK ((1ull << SIO_MAG_COUNT_SHIFT) - 1)
 

@@ -44,6 +44,8 @@ struct sio_map_chunk {
 struct sio_map {
 	struct sio_map *older; /**< kept until detach: a thread may still look at it */
 	uint32_t n_chunks;
+	uint32_t
+		announced; /**< what the header said; more than n_chunks if some cannot be used here */
 	uint32_t *by_address;	      /**< indices of chunk[], by base */
 	struct sio_map_chunk chunk[]; /**< by first handle */
 };
@@ -55,6 +57,7 @@ struct sio_pool {
 	uint32_t magazine_size;
 	uint32_t n_magazines;
 	uint32_t n_blocks;
+	uint32_t max_shards;
 	uint32_t lid; /**< number of this pool in this process */
 	bool exact;
 	bool wide;  /**< magazines hold addresses, see SIO_POOL_SAME_MAP */
@@ -93,7 +96,6 @@ struct sio_local {
 	uint64_t owner; /**< how my magazines' words begin: SHARD or HAND, shard, member */
 	struct sio_pool *pool;
 	struct sio_shard *shard; /**< NULL: works from the depot, keeps nothing between calls */
-	struct sio_slot orphans[SIO_ORPHANS];
 	sio_member_t member;
 	uint32_t walk;	     /**< where the next walk begins */
 	bool dry;	     /**< the pool was, at dry_sum */
@@ -121,6 +123,33 @@ sio_entry_handle(const struct sio_pool *pool, struct sio_magazine *mag, uint32_t
 	sio_pool_handle(
 		pool, __atomic_load_n(&sio_mag_addresses(mag)[i], __ATOMIC_RELAXED), &handle);
 	return handle;
+}
+
+/** Another member wrote the count: one that cannot be is not believed. The handles are lost, the memory beyond is not. */
+static inline void
+sio_count_check(const struct sio_pool *pool, struct sio_magazine *mag)
+{
+	if (SIO_UNLIKELY(
+		    atomic_load_explicit(&mag->count, memory_order_relaxed) > pool->magazine_size))
+		atomic_store_explicit(&mag->count, 0, memory_order_relaxed);
+}
+
+/** Bound of walks over the magazines: none at or above it was ever used. */
+static inline uint32_t
+sio_magazines_top(const struct sio_pool *pool)
+{
+	uint32_t top = atomic_load_explicit(&pool->hdr->magazines_top, memory_order_acquire);
+
+	return SIO_LIKELY(top < pool->n_magazines) ? top : pool->n_magazines;
+}
+
+/** Bound of walks over the shards. */
+static inline uint32_t
+sio_shards_top(const struct sio_pool *pool)
+{
+	uint32_t top = atomic_load_explicit(&pool->hdr->shards_top, memory_order_acquire);
+
+	return SIO_LIKELY(top < pool->max_shards) ? top : pool->max_shards;
 }
 
 /** Moves an entry within a magazine. */
@@ -179,7 +208,7 @@ sio_map_now(struct sio_pool *pool)
 	const struct sio_map *map = atomic_load_explicit(&pool->map, memory_order_acquire);
 
 	/* memory is announced before its blocks are given, so who met the blocks sees the new number */
-	if (SIO_UNLIKELY(map->n_chunks !=
+	if (SIO_UNLIKELY(map->announced !=
 			 atomic_load_explicit(&pool->hdr->n_chunks, memory_order_relaxed)))
 		map = sio_map_refresh(pool);
 	return map;
@@ -300,24 +329,29 @@ bool sio_depot_claim(struct sio_local *local, enum sio_want want, struct sio_slo
 bool sio_depot_claim_hinted(struct sio_local *local, struct sio_slot *slot);
 /** Claims the magazine that was given with blocks last, if it fits. */
 bool sio_depot_claim_last(struct sio_local *local, enum sio_want want, struct sio_slot *slot);
-/** Gives the slot's magazine to the depot; empties the slot. If a thief has it, remembers it as an orphan. */
+/** Gives the slot's magazine to the depot, unless a thief has it; empties the slot. */
 void sio_depot_give(struct sio_local *local, struct sio_slot *slot);
-/** Remembers a magazine that a thief has swapped out of a slot; empties the slot. */
-void sio_orphan_add(struct sio_local *local, struct sio_slot *slot);
-/** Takes back an orphan that was put back and is of use. */
-bool sio_orphan_readopt(struct sio_local *local, enum sio_want want, struct sio_slot *slot);
+/**
+ * Lets go of a magazine that a thief has swapped out, for good: a thief that would put it back has it now.
+ *
+ * @return false if it was put back in time: the slot stays as it is
+ */
+bool sio_slot_drop(struct sio_slot *slot);
+/** Changes the word of a magazine in this operation's hand. */
+void sio_hand_change(struct sio_slot *slot, uint64_t to);
 /** Exact pools: takes over the blocks of a magazine that were another member's. */
 void sio_take_over(struct sio_local *local, struct sio_magazine *mag);
 
 /* ---- steal.c ---- */
 
 /**
- * Steals a magazine with blocks in it. Called outside.
+ * Steals a magazine with blocks in it, or with room. Called outside.
  *
- * @param[out] surely_dry nothing was in motion: where false is returned, the pool was empty
+ * @param[out] surely_dry nothing was in motion: where false is returned, none was to be had
  * @return false if no other shard has any
  */
-bool sio_steal_round(struct sio_local *local, struct sio_slot *slot, bool *surely_dry);
+bool sio_steal_round(
+	struct sio_local *local, enum sio_want want, struct sio_slot *slot, bool *surely_dry);
 
 /* ---- log, geometry ---- */
 

@@ -15,8 +15,8 @@
  *   - Epoch even: p is outside, so each later operation looks at the word after p.
  *   - Epoch odd, and different later: the operation that was under way ended after p; the next one looks after p.
  *   - Epoch odd and unchanged: the owner may be at work on the magazine. The old word is put back, exactly as it
- *     was. If the owner had seen the thief's name meanwhile, it dropped the magazine; it is its own again by the
- *     word, and found as an orphan (depot.c), or by the next walk here.
+ *     was, and the owner, which remembers that word, has it again. But if the owner has seen the thief's name meanwhile, it
+ *     has let go of the magazine and marked the thief's word; putting back then fails, and the magazine is the thief's.
  *
  * Deaths. Of the thief: up to a round of magazines carry its name; owners drop them and go on. Of the owner,
  * inside: its epoch stays odd, so its magazines are put back until recovery settles them. Outside: thieves take
@@ -35,19 +35,32 @@ struct claimed {
 	bool won;
 };
 
+/* Whether a magazine of another shard is worth taking. */
+static bool
+worth(const struct sio_pool *pool, const struct sio_magazine *mag, enum sio_want want)
+{
+	uint32_t count = sio_mag_count_now(mag);
+
+	return want == SIO_WANT_BLOCKS ? count > 0 : count < pool->magazine_size;
+}
+
 /* Swaps this operation's name in. */
 static bool
-swap_in(struct sio_local *local, uint32_t m, struct claimed *c, bool *surely_dry)
+swap_in(struct sio_local *local, uint32_t m, enum sio_want want, struct claimed *c,
+	bool *surely_dry)
 {
 	struct sio_pool *pool = local->pool;
 	struct sio_magazine *mag = sio_magazine_at(pool, m);
 	uint64_t word = atomic_load_explicit(&mag->word, memory_order_relaxed);
 	uint64_t mine;
 
-	if (sio_mag_count_now(mag) == 0)
+	if (!worth(pool, mag, want))
+		return false;
+	/* this thread's own do not fit: it looked, and what it has does not change while it is here */
+	if ((word & SIO_MAG_OWNER_MASK) == local->owner)
 		return false;
 	*surely_dry = false;
-	if (sio_mag_state(word) != SIO_MAG_SHARD)
+	if (sio_mag_state(word) != SIO_MAG_SHARD || sio_mag_shard(word) >= pool->max_shards)
 		return false;
 	mine = sio_mag_next(
 		word, sio_mag_owner(SIO_MAG_HAND, sio_mag_shard(word), local->member), 0);
@@ -63,15 +76,20 @@ swap_in(struct sio_local *local, uint32_t m, struct claimed *c, bool *surely_dry
 	return true;
 }
 
-static void
-put_back(struct sio_pool *pool, struct claimed *c)
+/* @return true if the owner has let go of it: it cannot be put back, and is the thief's */
+static bool
+put_back(struct sio_local *local, struct claimed *c)
 {
 	uint64_t mine = c->slot.word;
 
-	/* fails only if recovery settled this member meanwhile, that is never while it lives */
-	atomic_compare_exchange_strong_explicit(
-		&c->slot.mag->word, &mine, c->before, memory_order_release, memory_order_relaxed);
-	sio_event(pool);
+	/* acquire: all that an owner that let go did before; partner: sio_slot_drop() */
+	if (!atomic_compare_exchange_strong_explicit(&c->slot.mag->word, &mine, c->before,
+		    memory_order_release, memory_order_acquire))
+		return true;
+	sio_event(local->pool);
+	if (local->shard != NULL)
+		sio_count(&local->shard->put_back, 1);
+	return false;
 }
 
 static bool
@@ -92,7 +110,7 @@ settle_round(struct sio_local *local, struct claimed *round, unsigned int n)
 #ifndef __SANITIZE_THREAD__
 	if (!sio_barrier()) {
 		for (unsigned int i = 0; i < n; i++)
-			put_back(pool, &round[i]);
+			round[i].won = put_back(local, &round[i]);
 		return;
 	}
 #endif
@@ -104,61 +122,49 @@ settle_round(struct sio_local *local, struct claimed *round, unsigned int n)
 			round[i].won = again != epoch[i];
 			sio_pause();
 		}
-		if (!round[i].won) {
-			put_back(pool, &round[i]);
-			if (local->shard != NULL)
-				sio_count(&local->shard->put_back, 1);
-		}
+		if (!round[i].won)
+			round[i].won = put_back(local, &round[i]);
 	}
 }
 
-/* The first non-empty magazine won becomes the thread's; what else was won goes to the depot. */
+/* The first magazine won that fits becomes the thread's; what else was won goes to the depot. */
 static bool
-keep_one(struct sio_local *local, struct claimed *round, unsigned int n, struct sio_slot *slot)
+keep_one(struct sio_local *local, enum sio_want want, struct claimed *round, unsigned int n,
+	struct sio_slot *slot)
 {
 	struct sio_pool *pool = local->pool;
 	bool kept = false;
 
 	for (unsigned int i = 0; i < n; i++) {
 		struct claimed *c = &round[i];
-		uint64_t word = c->slot.word, mine;
 
 		if (!c->won)
 			continue;
+		sio_count_check(pool, c->slot.mag);
 		if (pool->exact)
 			sio_take_over(local, c->slot.mag);
-		if (kept || sio_mag_count_now(c->slot.mag) == 0) {
+		if (kept || !worth(pool, c->slot.mag, want)) {
 			sio_depot_give(local, &c->slot);
 			continue;
 		}
-		mine = sio_mag_next(word, local->owner, 0);
-		if (!atomic_compare_exchange_strong_explicit(&c->slot.mag->word, &word, mine,
-			    memory_order_acq_rel, memory_order_relaxed))
-			continue;
+		sio_hand_change(&c->slot, sio_mag_next(c->slot.word, local->owner, 0));
 		sio_event(pool);
 		if (local->shard != NULL)
 			sio_count(&local->shard->steals, 1);
-		c->slot.word = mine;
 		*slot = c->slot;
 		kept = true;
 	}
 	return kept;
 }
 
-/* Own magazines that were dropped, put back, and are remembered no more. */
-static bool
-is_own(const struct sio_local *local, uint64_t word)
-{
-	return (word & SIO_MAG_OWNER_MASK) == local->owner;
-}
-
 bool
-sio_steal_round(struct sio_local *local, struct sio_slot *slot, bool *surely_dry)
+sio_steal_round(
+	struct sio_local *local, enum sio_want want, struct sio_slot *slot, bool *surely_dry)
 {
 	struct sio_pool *pool = local->pool;
-	uint32_t top = atomic_load_explicit(&pool->hdr->magazines_top, memory_order_relaxed);
+	uint32_t top = sio_magazines_top(pool);
 	struct claimed round[SIO_STEAL_ROUND];
-	unsigned int n = 0, own = 0;
+	unsigned int n = 0;
 
 	*surely_dry = pool->can_steal;
 	if (!pool->can_steal)
@@ -166,22 +172,16 @@ sio_steal_round(struct sio_local *local, struct sio_slot *slot, bool *surely_dry
 	for (uint32_t i = 0, m = local->walk; i <= top; i++, m++) {
 		if (m >= top)
 			m = 0;
-		if (i < top && swap_in(local, m, &round[n], surely_dry)) {
-			/* the owner of that one is this thread, and it is not inside */
-			round[n].won = is_own(local, round[n].before);
-			own += round[n].won;
+		if (i < top && swap_in(local, m, want, &round[n], surely_dry))
 			n++;
-		}
-		if (n < SIO_STEAL_ROUND && i < top)
+		if (n == 0 || (n < SIO_STEAL_ROUND && i < top))
 			continue;
-		if (n > own)
-			settle_round(local, round, n);
-		if (keep_one(local, round, n, slot)) {
+		settle_round(local, round, n);
+		if (keep_one(local, want, round, n, slot)) {
 			local->walk = m;
 			return true;
 		}
 		n = 0;
-		own = 0;
 	}
 	return false;
 }

@@ -121,6 +121,13 @@ handles_in(struct sio_pool *pool, uint32_t *to, void *const *from, unsigned int 
 	return bad == 0;
 }
 
+/* Handles below it have memory. */
+static inline uint32_t
+populated(const struct sio_pool *pool)
+{
+	return atomic_load_explicit(&pool->hdr->populated, memory_order_relaxed);
+}
+
 /* Whether n blocks of the caller are of this pool; where that is not found out while copying. */
 static bool
 all_ours(struct sio_pool *pool, enum kind kind, const void *from, unsigned int n)
@@ -130,7 +137,7 @@ all_ours(struct sio_pool *pool, enum kind kind, const void *from, unsigned int n
 	for (unsigned int i = 0; i < n; i++)
 		bad |= of_addresses(kind)
 			       ? sio_pool_handle(pool, ((void *const *)from)[i], &handle) != 0
-			       : ((const uint32_t *)from)[i] >= pool->n_blocks;
+			       : ((const uint32_t *)from)[i] >= populated(pool);
 	return bad == 0;
 }
 
@@ -139,14 +146,14 @@ static inline __attribute__((always_inline)) bool
 copy_in(struct sio_pool *pool, enum kind kind, struct sio_magazine *mag, uint32_t at,
 	const void *from, unsigned int n)
 {
-	uint32_t bad = 0;
+	uint32_t bad = 0, limit = populated(pool);
 
 	switch (kind) {
 	case HANDLES:
 		for (unsigned int i = 0; i < n; i++) {
 			uint32_t handle = ((const uint32_t *)from)[i];
 
-			bad |= handle >= pool->n_blocks;
+			bad |= handle >= limit;
 			sio_mag_handles(mag)[at + i] = handle;
 		}
 		return bad == 0;
@@ -196,10 +203,8 @@ slot_fits(const struct sio_local *local, const struct sio_slot *slot, enum sio_w
 static void
 drop_if_lost(struct sio_local *local, struct sio_slot *slot)
 {
-	if (slot->mag == NULL || sio_slot_mine(slot))
-		return;
-	sio_orphan_add(local, slot);
-	if (local->shard != NULL)
+	if (slot->mag != NULL && !sio_slot_mine(slot) && sio_slot_drop(slot) &&
+		local->shard != NULL)
 		sio_count(&local->shard->lost, 1);
 }
 
@@ -210,10 +215,10 @@ drop_if_lost(struct sio_local *local, struct sio_slot *slot)
 static uint64_t
 events_sum(const struct sio_pool *pool)
 {
-	uint32_t top = atomic_load_explicit(&pool->hdr->shards_top, memory_order_relaxed);
+	uint32_t top = sio_shards_top(pool);
 	uint64_t sum = atomic_load_explicit(&pool->hdr->events, memory_order_acquire);
 
-	for (uint32_t s = 0; s < top && s < pool->hdr->max_shards; s++)
+	for (uint32_t s = 0; s < top; s++)
 		sum += atomic_load_explicit(&pool->shards[s].hot.given, memory_order_acquire);
 	return sum;
 }
@@ -232,16 +237,28 @@ search(struct sio_local *local, struct sio_slot *found)
 	if (sio_depot_claim(local, SIO_WANT_BLOCKS, found))
 		return true;
 	shard_leave(local);
-	stolen = sio_steal_round(local, found, &surely_dry);
+	stolen = sio_steal_round(local, SIO_WANT_BLOCKS, found, &surely_dry);
 	shard_enter(local);
 	local->dry = !stolen && surely_dry;
 	local->dry_sum = sum;
 	return stolen;
 }
 
+/* The depot has no room, which needs more threads without a shard than are counted on (pool_layout.h). */
+static bool
+search_room(struct sio_local *local, struct sio_slot *found)
+{
+	bool stolen, surely_dry;
+
+	shard_leave(local);
+	stolen = sio_steal_round(local, SIO_WANT_ROOM, found, &surely_dry);
+	shard_enter(local);
+	return stolen;
+}
+
 /*
- * Makes the loaded magazine one that fits: the previous one, an orphan that came back, one of the depot, or a
- * stolen one. Called and left inside.
+ * Makes the loaded magazine one that fits: the previous one, one of the depot, or a stolen one. Called and left
+ * inside.
  */
 static __attribute__((noinline)) bool
 exchange(struct sio_local *local, enum sio_want want)
@@ -258,13 +275,11 @@ exchange(struct sio_local *local, enum sio_want want)
 	}
 	if (local->shard != NULL)
 		sio_count(&local->shard->exchanges, 1);
-	if (!sio_orphan_readopt(local, want, &found)) {
-		/* with room wanted, there is always a magazine in the depot (pool_layout.h): look again */
-		if (want == SIO_WANT_ROOM && !sio_depot_claim(local, want, &found))
+	if (want == SIO_WANT_ROOM) {
+		if (!sio_depot_claim(local, want, &found) && !search_room(local, &found))
 			return false;
-		if (want == SIO_WANT_BLOCKS && !sio_depot_claim_hinted(local, &found) &&
-			!search(local, &found))
-			return false;
+	} else if (!sio_depot_claim_hinted(local, &found) && !search(local, &found)) {
+		return false;
 	}
 	if (local->prev.mag != NULL)
 		sio_depot_give(local, &local->prev);
@@ -452,6 +467,11 @@ give(struct sio_pool *pool, enum kind kind, const void *blocks, unsigned int n)
 static __attribute__((noinline)) int
 take_computed(struct sio_pool *pool, void *blocks, unsigned int n)
 {
+	const struct sio_map *map = sio_map_now(pool);
+
+	/* before a block is taken whose address cannot be told */
+	if (map->n_chunks != map->announced)
+		return -EOPNOTSUPP;
 	return pool->wide ? take(pool, HANDLES_FROM_WIDE, blocks, n)
 			  : take(pool, POINTERS, blocks, n);
 }
@@ -511,11 +531,7 @@ sio_pool_give_ptr(struct sio_pool *pool, void *const *blocks, unsigned int n)
 void
 sio_local_flush(struct sio_local *local)
 {
-	struct sio_slot found = {.mag = NULL};
-
 	hand_back(local);
-	while (sio_orphan_readopt(local, SIO_WANT_BLOCKS, &found))
-		sio_depot_give(local, &found);
 }
 
 void

@@ -237,6 +237,56 @@ handles_and_addresses_name_the_same_blocks(void **state)
 }
 
 static void
+a_handle_without_memory_is_refused(void **state)
+{
+	static const uint32_t flags[] = {0, SIO_POOL_SAME_MAP};
+	static char memory[4 * 64];
+
+	(void)state;
+	for (unsigned int f = 0; f < 2; f++) {
+		struct sio_pool_opts opts = {
+			.sz = sizeof(opts),
+			.name = "half",
+			.n_blocks = 8,
+			.block_size = 64,
+			.lent_payload = true,
+			.flags = flags[f],
+		};
+		struct sio_pool *pool;
+		uint32_t handles[4], strange = 4;
+
+		assert_int_equal(sio_pool_create(&opts, &pool), 0);
+		assert_int_equal(sio_pool_add_memory(pool, memory, 64, 4), 0);
+		assert_int_equal(sio_pool_take(pool, handles, 4), 0);
+		assert_int_equal(sio_pool_give(pool, &strange, 1), -EINVAL);
+		assert_int_equal(sio_pool_free_count(pool), 0);
+		assert_int_equal(sio_pool_give(pool, handles, 4), 0);
+		assert_all_free(pool, 4);
+		sio_pool_destroy(pool);
+	}
+}
+
+static void
+addresses_are_refused_where_the_payload_is_not_mapped(void **state)
+{
+	struct sio_pool_attach_opts opts = {.sz = sizeof(opts), .no_payload = true};
+	struct sio_pool *pool = make("bare", 64, 16, 0), *bare;
+	uint32_t handle;
+	void *block;
+
+	(void)state;
+	assert_int_equal(sio_pool_attach("bare", &opts, &bare), 0);
+	assert_int_equal(sio_pool_take_ptr(bare, &block, 1), -EOPNOTSUPP);
+	assert_int_equal(sio_pool_free_count(bare), 64);
+	assert_null(sio_pool_addr(bare, 0));
+	assert_int_equal(sio_pool_take_one(bare, &handle), 0);
+	assert_int_equal(sio_pool_give(bare, &handle, 1), 0);
+	sio_pool_detach(bare);
+	assert_all_free(pool, 64);
+	sio_pool_destroy(pool);
+}
+
+static void
 lent_memory_comes_in_chunks_of_any_pitch(void **state)
 {
 	struct sio_pool_opts opts = {
@@ -525,6 +575,8 @@ main(void)
 		cmocka_unit_test(what_was_given_last_is_taken_first),
 		cmocka_unit_test(a_strange_handle_or_address_is_refused_whole),
 		cmocka_unit_test(handles_and_addresses_name_the_same_blocks),
+		cmocka_unit_test(a_handle_without_memory_is_refused),
+		cmocka_unit_test(addresses_are_refused_where_the_payload_is_not_mapped),
 		cmocka_unit_test(lent_memory_comes_in_chunks_of_any_pitch),
 		cmocka_unit_test(blocks_are_found_among_many_chunks),
 		cmocka_unit_test(smallest_pools_and_magazines_work),

@@ -35,7 +35,11 @@ extern "C" {
 /** Largest number of shards of a pool: threads beyond it work from the depot, more slowly. */
 #define SIO_POOL_SHARDS_MAX 1023
 
-/** Members promise to exchange blocks only by means the pool sees; holder words are kept. */
+/**
+ * Exact: holder words say which member has each block, so that everything a dead one held can be told. Its members give
+ * back what they took themselves; a block given back by another member is taken out of use when its magazine
+ * reaches a third one, and logged.
+ */
 #define SIO_POOL_EXACT 0x1u
 /**
  * Lent memory that every member maps at the same address, as EAL processes do: the pool then keeps addresses, and the
@@ -119,7 +123,9 @@ SIO_API void sio_pool_destroy(struct sio_pool *pool);
  * Blocks are found wherever they are free: in the caller's shard, in the depot, in other threads' shards.
  *
  * @param[out] handles the blocks; of those in the own shard the most recently given ones
- * @return 0; -ENOBUFS fewer than n are free; -EINVAL n is larger than the pool
+ * @return 0; -ENOBUFS fewer than n are free, or some of them are in another operation's hand just now; -EINVAL n is
+ *         larger than the pool; -ENOMEM this thread cannot be given a view of the pool: no memory, a forked child that
+ *         cannot join (all member slots are taken), or attached to observe only (logged)
  */
 SIO_API int sio_pool_take(struct sio_pool *pool, uint32_t *handles, unsigned int n);
 
@@ -129,11 +135,12 @@ SIO_API int sio_pool_take_one(struct sio_pool *pool, uint32_t *handle);
 /**
  * Gives n blocks back. They must have been taken; the caller must not touch them afterwards.
  *
- * @return 0; -EINVAL a handle is out of range: none was given back
+ * @return 0; -EINVAL a handle is of no block with memory: none was given back; -ENOMEM as for sio_pool_take(), which
+ *         cannot be where this thread took blocks
  */
 SIO_API int sio_pool_give(struct sio_pool *pool, const uint32_t *handles, unsigned int n);
 
-/** As sio_pool_take(), with addresses in this process. */
+/** As sio_pool_take(), with addresses in this process. @return also -EOPNOTSUPP: the payload is not mapped here */
 SIO_API int sio_pool_take_ptr(struct sio_pool *pool, void **blocks, unsigned int n);
 
 /**
