@@ -126,9 +126,9 @@ CASE(hand_give, "give without a shard", op_give, no_shard_give, "sio_depot_give"
 CASE(thread_end, "thread end", op_thread_end, shard_full, "sio_local_flush");
 CASE(thread_end_exact, "thread end, exact", op_thread_end, shard_full_exact, "sio_local_flush");
 
-#define ALL(c)                                       \
-	{                                            \
-		&(c), CRASH_KILL, CRASH_EVERY, false \
+#define ALL(c)                                            \
+	{                                                 \
+		&(c), CRASH_KILL, CRASH_EVERY, CRASH_DEEP \
 	}
 CASE(ptr_take, "take, addresses", op_take, ptr_loaded, NULL);
 CASE(ptr_give, "give, addresses", op_give, ptr_room, NULL);
@@ -137,21 +137,21 @@ CASE(ptr_steal, "steal, as thief, exact, addresses", op_take, ptr_dry, "sio_take
 CASE(ptr_steal_owner, "stolen from, exchange, addresses", op_take, ptr_owner, "exchange");
 
 /* Long ones, of which CI visits the points that differ. */
-#define SOME(c)                                         \
-	{                                               \
-		&(c), CRASH_KILL, CRASH_DISTINCT, false \
+#define SOME(c)                                              \
+	{                                                    \
+		&(c), CRASH_KILL, CRASH_DISTINCT, CRASH_DEEP \
 	}
-#define STOP_ALL(c)                                  \
-	{                                            \
-		&(c), CRASH_STOP, CRASH_EVERY, false \
+#define STOP_ALL(c)                                       \
+	{                                                 \
+		&(c), CRASH_STOP, CRASH_EVERY, CRASH_DEEP \
 	}
-#define STOP(c)                                         \
-	{                                               \
-		&(c), CRASH_STOP, CRASH_DISTINCT, false \
+#define STOP(c)                                              \
+	{                                                    \
+		&(c), CRASH_STOP, CRASH_DISTINCT, CRASH_DEEP \
 	}
-#define BUSY(c)                                       \
-	{                                             \
-		&(c), CRASH_BUSY, CRASH_SAMPLE, false \
+#define BUSY(c)                                            \
+	{                                                  \
+		&(c), CRASH_BUSY, CRASH_SAMPLE, CRASH_DEEP \
 	}
 
 int
@@ -203,7 +203,7 @@ main(int argc, char **argv)
 		STOP(ptr_give_depot),
 		STOP(ptr_steal),
 		STOP_ALL(ptr_steal_owner),
-		{&take_fast, CRASH_BUSY, CRASH_EVERY, false},
+		{&take_fast, CRASH_BUSY, CRASH_EVERY, CRASH_DEEP},
 		BUSY(give_depot),
 		BUSY(take_depot_over),
 		BUSY(steal_thief),

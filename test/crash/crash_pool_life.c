@@ -274,21 +274,21 @@ main(int argc, char **argv)
 {
 	/* clang-format off */
 	static const struct crash_row rows[] = {
-		{&attach, CRASH_KILL, CRASH_DISTINCT, false},
-		{&detach, CRASH_KILL, CRASH_DISTINCT, false},
-		{&detach_exact, CRASH_KILL, CRASH_DISTINCT, false},
-		{&forked, CRASH_KILL, CRASH_DISTINCT, false},
-		{&forked_exact, CRASH_KILL, CRASH_DISTINCT, false},
-		{&create, CRASH_KILL, CRASH_SAMPLE, false},
-		{&create_exact, CRASH_KILL, CRASH_SAMPLE, false},
-		{&destroy, CRASH_KILL, CRASH_DISTINCT, false},
-		{&add_memory, CRASH_KILL, CRASH_DISTINCT, false},
-		{&add_memory, CRASH_STOP, CRASH_DISTINCT, false},
-		{&attach, CRASH_STOP, CRASH_DISTINCT, false},
-		{&detach, CRASH_STOP, CRASH_DISTINCT, false},
-		{&forked, CRASH_STOP, CRASH_DISTINCT, false},
-		{&create, CRASH_STOP, CRASH_SAMPLE, true},
-		{&destroy, CRASH_STOP, CRASH_DISTINCT, true},
+		{&attach, CRASH_KILL, CRASH_DISTINCT, CRASH_DEEP},
+		{&detach, CRASH_KILL, CRASH_DISTINCT, CRASH_DEEP},
+		{&detach_exact, CRASH_KILL, CRASH_DISTINCT, CRASH_DEEP},
+		{&forked, CRASH_KILL, CRASH_DISTINCT, CRASH_DEEP},
+		{&forked_exact, CRASH_KILL, CRASH_DISTINCT, CRASH_DEEP},
+		{&create, CRASH_KILL, CRASH_SAMPLE, CRASH_DEEP},
+		{&create_exact, CRASH_KILL, CRASH_SAMPLE, CRASH_DEEP},
+		{&destroy, CRASH_KILL, CRASH_DISTINCT, CRASH_DEEP},
+		{&add_memory, CRASH_KILL, CRASH_DISTINCT, CRASH_DEEP},
+		{&add_memory, CRASH_STOP, CRASH_DISTINCT, CRASH_DEEP},
+		{&attach, CRASH_STOP, CRASH_DISTINCT, CRASH_DEEP},
+		{&detach, CRASH_STOP, CRASH_DISTINCT, CRASH_DEEP},
+		{&forked, CRASH_STOP, CRASH_DISTINCT, CRASH_DEEP},
+		{&create, CRASH_STOP, CRASH_NONE, CRASH_DISTINCT},
+		{&destroy, CRASH_STOP, CRASH_NONE, CRASH_DISTINCT},
 	};
 	/* clang-format on */
 

@@ -581,20 +581,20 @@ static const struct crash_case create = {.name = "ring create",
 	.survive = survive_creator};
 
 /* Calls that wait cost their time at each point, and stopped victims a successor each: fewer points for CI. */
-#define EVERY(c)                                     \
-	{&(c), CRASH_KILL, CRASH_EVERY, false},      \
-	{                                            \
-		&(c), CRASH_STOP, CRASH_EVERY, false \
+#define EVERY(c)                                          \
+	{&(c), CRASH_KILL, CRASH_EVERY, CRASH_DEEP},      \
+	{                                                 \
+		&(c), CRASH_STOP, CRASH_EVERY, CRASH_DEEP \
 	}
-#define FEW_STOP(c)                                     \
-	{&(c), CRASH_KILL, CRASH_EVERY, false},         \
-	{                                               \
-		&(c), CRASH_STOP, CRASH_DISTINCT, false \
+#define FEW_STOP(c)                                          \
+	{&(c), CRASH_KILL, CRASH_EVERY, CRASH_DEEP},         \
+	{                                                    \
+		&(c), CRASH_STOP, CRASH_DISTINCT, CRASH_DEEP \
 	}
-#define FEW(c)                                          \
-	{&(c), CRASH_KILL, CRASH_DISTINCT, false},      \
-	{                                               \
-		&(c), CRASH_STOP, CRASH_DISTINCT, false \
+#define FEW(c)                                               \
+	{&(c), CRASH_KILL, CRASH_DISTINCT, CRASH_DEEP},      \
+	{                                                    \
+		&(c), CRASH_STOP, CRASH_DISTINCT, CRASH_DEEP \
 	}
 
 int
@@ -619,9 +619,9 @@ main(int argc, char **argv)
 		EVERY(state_reader),
 		FEW(attach_writer),
 		FEW(detach_writer),
-		{&create, CRASH_KILL, CRASH_SAMPLE, false},
-		{&create, CRASH_STOP, CRASH_SAMPLE, true},
-		{&write_wakes, CRASH_KILL, CRASH_DISTINCT, false},
+		{&create, CRASH_KILL, CRASH_SAMPLE, CRASH_DEEP},
+		{&create, CRASH_STOP, CRASH_NONE, CRASH_DISTINCT},
+		{&write_wakes, CRASH_KILL, CRASH_DISTINCT, CRASH_DISTINCT},
 	};
 	/* clang-format on */
 

@@ -112,6 +112,7 @@ enum crash_depth {
 		1, /**< every instruction that changed shared memory, and every system call */
 	CRASH_SAMPLE = 2, /**< as CRASH_DISTINCT, not more than some hundred, evenly spread */
 	CRASH_DEEP = 3,	  /**< CRASH_EVERY where that takes minutes at most, else CRASH_DISTINCT */
+	CRASH_NONE = 4,	  /**< no sweep at all */
 };
 
 /** Result of one sweep. */
@@ -149,17 +150,17 @@ extern struct crash_limits crash_limits;
 int crash_sweep(const struct crash_case *c, enum crash_mode mode, enum crash_depth depth, long only,
 	struct crash_sum *sum);
 
-/** A row of a table of sweeps: a case, a mode, and the depth in the compact form. */
+/** A row of a table of sweeps: a case, a mode, and the depth in the compact and in the full form. */
 struct crash_row {
 	const struct crash_case *c;
 	enum crash_mode mode;
-	enum crash_depth compact;
-	bool full_only; /**< left out of the compact form: its points sleep */
+	enum crash_depth compact; /**< CRASH_NONE: left out */
+	enum crash_depth full;
 };
 
 /**
  * Body of a sweep program: sweeps all rows, prints the table, and says what to do about faults. With
- * SLABIO_CRASH_FULL=1 in the environment every row is swept as CRASH_DEEP.
+ * SLABIO_CRASH_FULL=1 in the environment it is the full form, else the compact one.
  *
  * Arguments: [-l] [-k POINT] [WORD]. WORD selects cases whose names contain it.
  *

@@ -76,11 +76,11 @@ crash_main(int argc, char **argv, const struct crash_row *rows, size_t n)
 			"instr.", "states", "points", "visited/of", "hung", "doubled", "wrong",
 			"figure", "s");
 	for (size_t i = 0; i < n; i++) {
-		enum crash_depth depth = full ? CRASH_DEEP : rows[i].compact;
+		enum crash_depth depth = full ? rows[i].full : rows[i].compact;
 		struct crash_sum sum;
 		int rc;
 
-		if (strstr(rows[i].c->name, word) == NULL || (rows[i].full_only && !full && !list))
+		if (strstr(rows[i].c->name, word) == NULL || (depth == CRASH_NONE && !list))
 			continue;
 		if (list) {
 			printf("%s (%s)\n", rows[i].c->name, mode_names[rows[i].mode]);

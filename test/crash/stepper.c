@@ -38,7 +38,14 @@ step_traceme(void)
 	return ptrace(PTRACE_TRACEME, 0, 0, 0) == 0 ? 0 : -errno;
 }
 
-__attribute__((noinline, noclone)) void
+/* one copy only: the marks are names in the assembly */
+#ifdef __clang__
+#define ONE_COPY __attribute__((noinline))
+#else
+#define ONE_COPY __attribute__((noinline, noclone))
+#endif
+
+ONE_COPY void
 step_window(void (*fn)(void *arg), void *arg)
 {
 	__asm__ volatile("int3\n\t.globl crash_window_first\ncrash_window_first:" ::: "memory");
