@@ -35,6 +35,9 @@
 
 struct crash_limits crash_limits = {.phase_ms = 5000, .faults_max = 8, .hung_max = 3};
 
+/** A signal told the driver to end: the scene is ended and everything removed first. */
+static volatile sig_atomic_t interrupted;
+
 enum phase {
 	PHASE_SETUP = 0,
 	PHASE_PREPARE,
@@ -327,6 +330,10 @@ await_scene(struct crash_scene *s, pid_t pid)
 		uint64_t end = atomic_load(&sh->phase_since) + phase_limit(phase);
 		uint64_t now = now_ms();
 
+		if (interrupted) {
+			kill(pid, SIGKILL);
+			break;
+		}
 		if (poll(&pfd, 1, end > now ? (int)(end - now) : 0) > 0)
 			break;
 		if (atomic_load(&sh->phase) != phase || now < end)
@@ -349,6 +356,24 @@ await_scene(struct crash_scene *s, pid_t pid)
 			phase_names[atomic_load(&sh->phase)]);
 }
 
+static void
+on_interrupt(int sig)
+{
+	(void)sig;
+	interrupted = 1;
+}
+
+/** Sets what the signals that end a program do. */
+static void
+on_end(void (*handler)(int))
+{
+	const struct sigaction action = {.sa_handler = handler};
+
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+	sigaction(SIGHUP, &action, NULL);
+}
+
 /** Plays one scene and gives its verdict. */
 static enum crash_verdict
 play(struct crash_scene *s, const struct plan *plan)
@@ -364,6 +389,7 @@ play(struct crash_scene *s, const struct plan *plan)
 	pid = fork();
 	if (pid == 0) {
 		tie(parent);
+		on_end(SIG_DFL);
 		scene_main(s, plan);
 	}
 	if (pid < 0) {
@@ -404,7 +430,7 @@ enough(const struct crash_sum *sum)
 {
 	uint32_t faults = sum->visited - sum->verdicts[CRASH_OK];
 
-	return faults >= crash_limits.faults_max ||
+	return interrupted || faults >= crash_limits.faults_max ||
 	       sum->verdicts[CRASH_HUNG] >= crash_limits.hung_max;
 }
 
@@ -525,6 +551,7 @@ crash_sweep(const struct crash_case *c, enum crash_mode mode, enum crash_depth d
 	if (mkdtemp(s.dir) == NULL)
 		return -errno;
 	setenv("SLABIO_RUNTIME_DIR", s.dir, 1);
+	on_end(on_interrupt);
 	/* the record is written by a survivor and read here */
 	map = mmap(NULL, rip_size + TRACE_MAX + sizeof(struct step_trace), PROT_READ | PROT_WRITE,
 		MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -544,6 +571,9 @@ crash_sweep(const struct crash_case *c, enum crash_mode mode, enum crash_depth d
 	munmap(s.shared, sizeof(*s.shared));
 	folder_entries(s.dir, true, NULL, 0);
 	rmdir(s.dir);
+	on_end(SIG_DFL);
+	if (interrupted)
+		rc = -EINTR;
 	sum->seconds = (double)(now_ms() - began) / 1000;
 	return rc;
 }

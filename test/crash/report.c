@@ -92,6 +92,8 @@ crash_main(int argc, char **argv, const struct crash_row *rows, size_t n)
 			printf("skipped: stepping needs an x86-64 processor\n");
 			return 77;
 		}
+		if (rc == -EINTR)
+			return 130;
 		bad += !print_row(&rows[i], rc, &sum);
 	}
 	if (list)
