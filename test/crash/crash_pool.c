@@ -166,7 +166,7 @@ main(int argc, char **argv)
 		SOME(take_span),
 		SOME(give_depot),
 		SOME(give_depot_exact),
-		ALL(steal_thief),
+		SOME(steal_thief),
 		SOME(steal_thief_exact),
 		SOME(steal_fails),
 		ALL(steal_owner_take),

@@ -612,7 +612,7 @@ main(int argc, char **argv)
 		FEW_STOP(read_one),
 		FEW(read_bulk4),
 		FEW(read_bulk16),
-		FEW_STOP(read_wrap),
+		FEW(read_wrap),
 		FEW(read_burst),
 		FEW(read_empty),
 		EVERY(state_writer),
