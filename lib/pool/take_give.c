@@ -22,8 +22,12 @@
  */
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include "pool/pool_private.h"
+
+/* Blocks that a take gathers from several magazines without asking for memory. */
+#define SCRATCH 1024
 
 /** What the caller keeps its blocks as, and what the magazines hold. */
 enum kind {
@@ -359,23 +363,59 @@ take_inside(struct sio_local *local, enum kind kind, void *blocks, unsigned int 
 	return got;
 }
 
+/*
+ * Takes blocks from several magazines, by way of a scratch array: a take that fails in the end must not have written
+ * to the caller's, which can be the mempool library's cache, refilled in place.
+ */
 static __attribute__((noinline)) int
-take_slow(struct sio_local *local, enum kind kind, void *blocks, unsigned int n)
+take_pieces(struct sio_local *local, enum kind kind, void *blocks, unsigned int n)
 {
-	unsigned int got = take_inside(local, kind, blocks, n);
+	void *scratch[SCRATCH];
+	void *into = n <= SCRATCH ? scratch : malloc(n * sizeof(void *));
+	unsigned int got;
 
+	if (into == NULL)
+		return -ENOMEM;
+	got = take_inside(local, kind, into, n);
 	if (got == n) {
+		memcpy(blocks, into, n * (of_addresses(kind) ? sizeof(void *) : sizeof(uint32_t)));
 		sio_count(&local->hot->taken, n);
 	} else {
-		give_inside(local, kind, blocks, got);
+		give_inside(local, kind, into, got);
 		/* others may have found the pool dry meanwhile */
 		if (got > 0)
 			sio_event(local->pool);
 		if (local->shard != NULL)
 			sio_count(&local->shard->failures, 1);
 	}
-	leave(local);
+	if (into != scratch)
+		free(into);
 	return got < n ? -ENOBUFS : 0;
+}
+
+static __attribute__((noinline)) int
+take_slow(struct sio_local *local, enum kind kind, void *blocks, unsigned int n)
+{
+	int ret = 0;
+
+	if (slot_fits(local, &local->loaded, SIO_WANT_BLOCKS) || exchange(local, SIO_WANT_BLOCKS)) {
+		uint32_t count = sio_mag_count_now(local->loaded.mag);
+
+		if (count >= n) {
+			copy_out(local->pool, kind, blocks, local->loaded.mag, count - n, n);
+			atomic_store_explicit(
+				&local->loaded.mag->count, count - n, memory_order_release);
+			sio_count(&local->hot->taken, n);
+		} else {
+			ret = take_pieces(local, kind, blocks, n);
+		}
+	} else if (n > 0) {
+		ret = -ENOBUFS;
+		if (local->shard != NULL)
+			sio_count(&local->shard->failures, 1);
+	}
+	leave(local);
+	return ret;
 }
 
 /* A thread's first call. */

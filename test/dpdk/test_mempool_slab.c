@@ -305,6 +305,34 @@ a_bulk_is_all_or_nothing(void **state)
 	rte_mempool_free(mp);
 }
 
+/* The library refills its cache in place: a get that fails must leave there what was there. */
+static void
+a_cache_is_intact_after_a_get_that_failed(void **state)
+{
+	void *objs[100], *more[101];
+
+	(void)state;
+	for (unsigned int bulk = 1; bulk <= 40; bulk++) {
+		struct rte_mempool *mp = test_pool("cached", 100, 64, 32, 0);
+		unsigned int n = 0;
+
+		while (n + bulk <= 100 && rte_mempool_get_bulk(mp, &objs[n], bulk) == 0) {
+			n += bulk;
+			/* some in the cache, and fewer than it wants in the pool */
+			if (n >= 2 * bulk && n % 3 == 0) {
+				rte_mempool_put_bulk(mp, &objs[n - bulk / 2], bulk / 2);
+				n -= bulk / 2;
+			}
+			assert_int_equal(rte_mempool_avail_count(mp), 100 - n);
+		}
+		assert_int_not_equal(rte_mempool_get_bulk(mp, more, 101 - n), 0);
+		assert_int_equal(rte_mempool_avail_count(mp), 100 - n);
+		rte_mempool_put_bulk(mp, objs, n);
+		test_drain(mp, 100);
+		rte_mempool_free(mp);
+	}
+}
+
 static void
 the_bytes_of_an_object_stay_as_they_are(void **state)
 {
@@ -640,6 +668,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(thousands_of_mempools_come_and_go_and_leave_nothing),
 	cmocka_unit_test(many_mempools_live_side_by_side),
 	cmocka_unit_test(a_bulk_is_all_or_nothing),
+	cmocka_unit_test(a_cache_is_intact_after_a_get_that_failed),
 	cmocka_unit_test(the_bytes_of_an_object_stay_as_they_are),
 	cmocka_unit_test(what_one_lcore_gave_back_another_takes_to_the_last_object),
 	cmocka_unit_test(threads_without_an_lcore_id_work_and_end),

@@ -118,7 +118,7 @@ SIO_API void sio_pool_detach(struct sio_pool *pool);
 SIO_API void sio_pool_destroy(struct sio_pool *pool);
 
 /**
- * Takes n blocks: all or none.
+ * Takes n blocks: all or none. A take that fails has not written to the array.
  *
  * Blocks are found wherever they are free: in the caller's shard, in the depot, in other threads' shards.
  *
