@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright (c) 2026 the slabio authors
+"""Runs slabio-l2fwd and slabio-worker for the tests, with names of their own, and cleans up after them."""
+
+import glob
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+WAIT_S = 20
+
+
+class Failure(Exception):
+    pass
+
+
+def check(condition, text, *args):
+    if not condition:
+        raise Failure(text % args if args else text)
+
+
+class Process:
+    """A process with its output in a file."""
+
+    def __init__(self, argv, env, log):
+        self.argv, self.log = argv, log
+        with open(log, "wb") as out:
+            self.popen = subprocess.Popen(argv, env=env, stdin=subprocess.PIPE, stdout=out,
+                                          stderr=subprocess.STDOUT)
+
+    @property
+    def pid(self):
+        return self.popen.pid
+
+    def output(self):
+        with open(self.log, "rb") as f:
+            return f.read().decode(errors="replace")
+
+    def wait_for(self, text, count=1, seconds=WAIT_S):
+        until = time.monotonic() + seconds
+        while self.output().count(text) < count:
+            check(time.monotonic() < until, "no \"%s\" within %d s", text, seconds)
+            check(self.popen.poll() is None or self.output().count(text) >= count,
+                  "%s ended with %s before it said \"%s\"", self.argv[0], self.popen.returncode, text)
+            time.sleep(0.005)
+
+    def close_input(self):
+        self.popen.stdin.close()
+
+    def send(self, sig):
+        self.popen.send_signal(sig)
+
+    def end(self, seconds=WAIT_S):
+        try:
+            return self.popen.wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise Failure("%s still runs after %d s" % (self.argv[0], seconds)) from None
+
+
+class Lab:
+    def __init__(self, args):
+        self.args = args
+        self.dir = tempfile.mkdtemp(prefix="slabio-l2fwd-test-")
+        self.runtime = os.path.join("/dev/shm", os.path.basename(self.dir))
+        os.mkdir(self.runtime, 0o700)
+        self.env = dict(os.environ, SLABIO_RUNTIME_DIR=self.runtime)
+        self.prefix = os.path.basename(self.dir)
+        self.processes = []
+        self.name = "t%d" % os.getpid()
+
+    def path(self, name):
+        return os.path.join(self.dir, name)
+
+    def vdev(self, number, rx=None, tx=None):
+        """A port on captures. Port numbers follow the order of these arguments."""
+        text = "--vdev=%s%d" % (self.args.driver, number)
+        for key, value in (("rx_pcap", rx), ("tx_pcap", tx)):
+            if value is not None:
+                text += ",%s=%s" % (key, value)
+        return text
+
+    def run(self, argv):
+        p = Process(argv, self.env, self.path("log%d" % len(self.processes)))
+        self.processes.append(p)
+        return p
+
+    def l2fwd(self, ports, options):
+        eal = ["--lcores", "0@(0-%d)" % (os.cpu_count() - 1), "--no-huge", "-m", "128", "--no-pci",
+               "--file-prefix", self.prefix]
+        for plugin in self.args.plugin:
+            eal += ["-d", plugin]
+        return self.run([self.args.l2fwd] + eal + ports + ["--", "-T", "0", "--name", self.name]
+                        + options)
+
+    def replay(self, source, sink, options, ports="3"):
+        return self.l2fwd([self.vdev(0, rx=source), self.vdev(1, tx=sink)],
+                          ["-p", ports, "--exit-idle", "0.3", "--stats-file", self.path("stats")]
+                          + options)
+
+    def worker(self, *options):
+        return self.run([self.args.worker, "--attach", self.name] + list(options))
+
+    def peer(self, *options):
+        return self.run([self.args.peer] + list(options))
+
+    def stats(self):
+        with open(self.path("stats"), encoding="ascii") as f:
+            return json.load(f)
+
+    def leftovers(self):
+        """Names of segments that are still there."""
+        return [n for n in os.listdir(self.runtime) if n != ".lock"]
+
+    def show(self):
+        for p in self.processes:
+            print("---- %s\n%s" % (" ".join(p.argv), p.output()))
+
+    def close(self):
+        for p in self.processes:
+            if p.popen.poll() is None:
+                p.popen.kill()
+                p.popen.wait()
+        # workers that l2fwd started end by themselves once it is gone; their segments can then go too
+        deadline = time.monotonic() + 3
+        while self._workers_left() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        for path in [self.dir, self.runtime, "/var/run/dpdk/" + self.prefix]:
+            shutil.rmtree(path, ignore_errors=True)
+        for path in glob.glob("/dev/hugepages/*%s*" % self.prefix):
+            os.unlink(path)
+
+    def _workers_left(self):
+        key = ("SLABIO_RUNTIME_DIR=" + self.runtime).encode()
+        for environ in glob.glob("/proc/[0-9]*/environ"):
+            if environ == "/proc/%d/environ" % os.getpid():
+                continue
+            try:
+                with open(environ, "rb") as f:
+                    if key in f.read().split(b"\0"):
+                        return True
+            except OSError:
+                pass
+        return False
+
+
+def interrupted(sig, frame):
+    raise Failure("interrupted by signal %d" % sig)
+
+
+def run_test(args, test):
+    """Runs one test. @return exit status"""
+    for sig in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(sig, interrupted)
+    lab = Lab(args)
+    try:
+        test(lab)
+        print("ok: %s" % test.__name__)
+        return 0
+    except Failure as e:
+        print("FAILED: %s: %s" % (test.__name__, e))
+        lab.show()
+        return 1
+    finally:
+        lab.close()
+        sys.stdout.flush()
