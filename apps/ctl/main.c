@@ -26,6 +26,7 @@ usage(FILE *out)
 		"  top [-d SECONDS] [-n COUNT] [POOL]\n"
 		"                        free blocks, takes, gives, exchanges and steals per "
 		"second\n"
+		"  reclaim POOL          bring back what dead members of the pool held\n"
 		"  rm NAME               remove a segment that no living process is a member of\n"
 		"\n"
 		"Exit status: 0 all is well, 1 something is wrong with it, 2 it cannot be looked "
@@ -54,6 +55,8 @@ run(const char *command, const char *name, bool at_rest)
 {
 	if (strcmp(command, "shards") == 0)
 		return ctl_shards(name);
+	if (strcmp(command, "reclaim") == 0)
+		return ctl_reclaim(name);
 	if (strcmp(command, "info") == 0)
 		return ctl_info(name);
 	if (strcmp(command, "ring") == 0)
@@ -66,7 +69,7 @@ run(const char *command, const char *name, bool at_rest)
 static bool
 known(const char *command)
 {
-	static const char *const commands[] = {"info", "ring", "rm", "audit", "shards"};
+	static const char *const commands[] = {"info", "ring", "rm", "audit", "shards", "reclaim"};
 
 	for (unsigned int i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
 		if (strcmp(command, commands[i]) == 0)

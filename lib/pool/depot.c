@@ -64,6 +64,16 @@ word_fits(const struct sio_pool *pool, uint64_t word, enum sio_want want)
 				       : sio_mag_count(word) < pool->magazine_size;
 }
 
+/* Who died while it dropped blocks from a magazine may have left one there twice. */
+static bool
+kept_already(const struct sio_pool *pool, struct sio_magazine *mag, uint32_t kept, uint32_t handle)
+{
+	for (uint32_t i = 0; i < kept; i++)
+		if (sio_entry_handle(pool, mag, i) == handle)
+			return true;
+	return false;
+}
+
 /*
  * Exact pools: takes over the blocks of a magazine whose blocks carry another member's name. The holder word decides
  * whose a block is: what is not that member's any more was taken by recovery, and is dropped here. Only when all are
@@ -71,19 +81,26 @@ word_fits(const struct sio_pool *pool, uint64_t word, enum sio_want want)
  * two, and whoever settles the magazine accepts both.
  */
 void
-sio_take_over(struct sio_local *local, struct sio_magazine *mag)
+sio_take_over(struct sio_local *local, struct sio_magazine *mag, sio_member_t owner,
+	const struct sio_dead *dead)
 {
 	struct sio_pool *pool = local->pool;
-	uint32_t giver = atomic_load_explicit(&mag->named, memory_order_relaxed);
+	uint32_t named = atomic_load_explicit(&mag->named, memory_order_relaxed);
 	uint32_t count = sio_mag_count_now(mag), kept = 0;
 
-	if (giver == local->member)
+	if (named == local->member && owner == local->member)
 		return;
 	for (uint32_t i = 0; i < count; i++) {
 		uint32_t handle = sio_entry_handle(pool, mag, i);
-		uint64_t from = SIO_HOLDER_MEMBER | giver;
+		uint64_t from;
 
 		if (handle >= pool->n_blocks)
+			continue;
+		from = atomic_load_explicit(&pool->holders[handle], memory_order_relaxed);
+		if (from != (SIO_HOLDER_MEMBER | named) && from != (SIO_HOLDER_MEMBER | owner) &&
+			!sio_dead_holder(dead, from))
+			continue;
+		if (dead != NULL && kept_already(pool, mag, kept, handle))
 			continue;
 		/* acquire: partner is the release of who had the block; release: for who takes it next */
 		if (atomic_compare_exchange_strong_explicit(&pool->holders[handle], &from,
@@ -92,8 +109,9 @@ sio_take_over(struct sio_local *local, struct sio_magazine *mag)
 			sio_entry_move(pool, mag, kept++, i);
 	}
 	if (kept < count)
-		SIO_ERR("pool %s: %u blocks of a magazine are not of the member that gave them: an "
-			"exact pool's blocks are given back by whom took them",
+		SIO_NOTICE("pool %s: %u blocks of a magazine are somebody else's: taken by "
+			   "recovery, or given back by a member that did not take them, which an "
+			   "exact pool does not allow",
 			pool->hdr->name, count - kept);
 	atomic_store_explicit(&mag->count, kept, memory_order_release);
 	atomic_store_explicit(&mag->named, local->member, memory_order_release);
@@ -120,7 +138,7 @@ claim(struct sio_local *local, uint32_t m, enum sio_want want, struct sio_slot *
 	*slot = (struct sio_slot){.mag = mag, .word = mine, .index = m};
 	sio_count_check(pool, mag);
 	if (pool->exact) {
-		sio_take_over(local, mag);
+		sio_take_over(local, mag, sio_mag_member(word), NULL);
 		if (want == SIO_WANT_BLOCKS && sio_mag_count_now(mag) == 0) {
 			sio_depot_give(local, slot);
 			return false;

@@ -321,6 +321,8 @@ payload_attach(struct sio_pool *pool)
 		.sz = sizeof(opts),
 		.kind = SIO_KIND_RAW,
 		.config_hash = pool->hdr->uid,
+		/* the pool's members are those of its metadata; only the creator is one here */
+		.observe = true,
 	};
 
 	return sio_segment_attach(pool->hdr->payload, &opts, &pool->payload);
@@ -373,6 +375,9 @@ sio_pool_attach(const char *name, const struct sio_pool_attach_opts *opts, struc
 		return ret;
 	}
 	sio_local_pool_ready(pool);
+	/* what can't be settled now is settled by the next */
+	if (!opts->observe && !opts->no_recover)
+		sio_pool_recover(pool, NULL);
 	*out = pool;
 	return 0;
 }

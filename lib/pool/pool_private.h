@@ -16,6 +16,7 @@
  *     steal.c      magazines of other shards
  *     take_give.c  the data path
  *     info.c       counters and facts
+ *     recover.c    what the dead held
  *     audit.c      walking everything
  */
 
@@ -313,6 +314,8 @@ void sio_local_init_hand(struct sio_pool *pool, struct sio_local *local, sio_mem
 /** Puts the blocks first to first + n - 1 into depot magazines. Creator only. */
 void sio_pool_populate(
 	struct sio_pool *pool, uint32_t first, uint32_t n, uintptr_t base, uint64_t pitch);
+/** Gives one block, by a view without a shard. */
+void sio_local_give_one(struct sio_local *local, uint32_t handle);
 /** Gives all magazines that the view remembers to the depot. Inside. */
 void sio_local_flush(struct sio_local *local);
 
@@ -339,8 +342,39 @@ void sio_depot_give(struct sio_local *local, struct sio_slot *slot);
 bool sio_slot_drop(struct sio_slot *slot);
 /** Changes the word of a magazine in this operation's hand. */
 void sio_hand_change(struct sio_slot *slot, uint64_t to);
-/** Exact pools: takes over the blocks of a magazine that were another member's. */
-void sio_take_over(struct sio_local *local, struct sio_magazine *mag);
+/** Members found dead, and how names of others are told to be stale. */
+struct sio_dead {
+	struct sio_pool *pool;
+	/** By slot: the name there when looked at, and whether its process is gone. */
+	sio_member_t name[SIO_MEMBERS_MAX];
+	bool gone[SIO_MEMBERS_MAX];
+};
+
+/** True if a name is of a dead member, or of an earlier generation of its slot. */
+static inline bool
+sio_dead_name(const struct sio_dead *dead, sio_member_t name)
+{
+	unsigned int slot = SIO_MEMBER_SLOT(name);
+
+	return name != SIO_MEMBER_NONE && (dead->gone[slot] || dead->name[slot] != name);
+}
+
+/** True if a holder word names a dead or stale member. */
+static inline bool
+sio_dead_holder(const struct sio_dead *dead, uint64_t holder)
+{
+	return dead != NULL && holder >> SIO_HOLDER_KIND_SHIFT == 0 &&
+	       sio_dead_name(dead, (sio_member_t)holder);
+}
+
+/**
+ * Exact pools: takes over the blocks of a magazine that were another member's.
+ *
+ * @param owner whom the magazine's word named: blocks can carry that name, too
+ * @param dead  recovery: blocks of these are taken over as well; else NULL
+ */
+void sio_take_over(struct sio_local *local, struct sio_magazine *mag, sio_member_t owner,
+	const struct sio_dead *dead);
 
 /* ---- steal.c ---- */
 

@@ -142,7 +142,7 @@ keep_one(struct sio_local *local, enum sio_want want, struct claimed *round, uns
 			continue;
 		sio_count_check(pool, c->slot.mag);
 		if (pool->exact)
-			sio_take_over(local, c->slot.mag);
+			sio_take_over(local, c->slot.mag, sio_mag_member(c->before), NULL);
 		if (kept || !worth(pool, c->slot.mag, want)) {
 			sio_depot_give(local, &c->slot);
 			continue;

@@ -569,6 +569,12 @@ sio_pool_give_ptr(struct sio_pool *pool, void *const *blocks, unsigned int n)
 }
 
 void
+sio_local_give_one(struct sio_local *local, uint32_t handle)
+{
+	give_inside(local, local->pool->wide ? HANDLES_FROM_WIDE : HANDLES, &handle, 1);
+}
+
+void
 sio_local_flush(struct sio_local *local)
 {
 	hand_back(local);

@@ -167,6 +167,39 @@ list_info_shards_and_top_show_the_pool(void **state)
 }
 
 static int
+dies_with_blocks(void *arg)
+{
+	struct sio_pool_attach_opts opts = {.sz = sizeof(opts)};
+	struct sio_pool *pool;
+	uint32_t handles[20];
+
+	(void)arg;
+	if (sio_pool_attach("reclaimed", &opts, &pool) != 0 ||
+		sio_pool_take(pool, handles, 20) != 0 || sio_pool_give(pool, handles, 11) != 0)
+		return 2;
+	raise(SIGKILL);
+	return 3;
+}
+
+static void
+reclaim_brings_back_what_the_dead_had_in_shards(void **state)
+{
+	struct sio_pool *pool = make("reclaimed");
+
+	(void)state;
+	assert_int_equal(unit_wait(unit_fork(dies_with_blocks, NULL)), 128 + SIGKILL);
+	assert_int_equal(ctl("audit reclaimed"), 0);
+	assert_non_null(strstr(output, "dead members                              1"));
+	assert_int_equal(ctl("reclaim reclaimed"), 0);
+	assert_non_null(strstr(output, "slots free again             1"));
+	assert_non_null(strstr(output, "91 of 100"));
+	assert_int_equal(ctl("reclaim reclaimed"), 0);
+	assert_non_null(strstr(output, "dead members                           0"));
+	assert_int_equal(ctl("reclaim nobody"), 2);
+	sio_pool_destroy(pool);
+}
+
+static int
 dies_with_a_pool(void *arg)
 {
 	struct unit_gate *gate = arg;
@@ -209,6 +242,7 @@ main(void)
 		cmocka_unit_test(the_audit_tells_rest_use_and_faults_apart),
 		cmocka_unit_test(the_audit_meets_blocks_in_the_rings_of_the_pool),
 		cmocka_unit_test(list_info_shards_and_top_show_the_pool),
+		cmocka_unit_test(reclaim_brings_back_what_the_dead_had_in_shards),
 		cmocka_unit_test(rm_takes_only_what_nobody_lives_in),
 	};
 

@@ -7,7 +7,7 @@
 #include "unit_env.h"
 #include <stdatomic.h>
 #include <sys/mman.h>
-#include <slabio/pool.h>
+#include "pool/pool_layout.h"
 
 enum { N = 160, PROCESSES = 4 };
 
@@ -223,7 +223,8 @@ survivors_go_on_after_kills_and_have_no_block_twice(void **state)
 		struct sio_audit_report report;
 		struct job jobs[PROCESSES];
 		pid_t pids[PROCESSES];
-		uint32_t handle, n = 0, lost = 0;
+		struct sio_recover_report recovered;
+		uint32_t handles[N + 1], n = 0, lost = 0;
 
 		for (unsigned int i = 0; i < PROCESSES; i++) {
 			jobs[i] = (struct job){.board = board,
@@ -247,12 +248,40 @@ survivors_go_on_after_kills_and_have_no_block_twice(void **state)
 		assert_int_equal(report.strange, 0);
 		assert_int_equal(report.holder_wrong, 0);
 		/* what is lost until recovery is at most what the dead held or had in its shard */
-		while (sio_pool_take_one(pool, &handle) == 0)
+		while (sio_pool_take_one(pool, &handles[n]) == 0)
 			n++;
 		for (uint32_t b = 0; b < N; b++)
 			lost += atomic_load(&board->holder[b]) == (uint32_t)pids[0];
 		assert_true(n + lost <= N);
-		assert_true(n + 64 + 11 * 8 >= N);
+		assert_true(n + 64 + SIO_MAGAZINES_OUT * 8 >= N);
+		assert_int_equal(sio_pool_give(pool, handles, n), 0);
+
+		/* recovery brings back what was in its shard, and in an exact pool what it held */
+		assert_int_equal(sio_pool_recover(pool, &recovered), 0);
+		assert_int_equal(recovered.dead_members, 1);
+		assert_int_equal(recovered.buried, 1);
+		assert_int_equal(recovered.left, 0);
+		report = audit(pool);
+		assert_true(sio_audit_clean(&report));
+		assert_int_equal(report.dead_members, 0);
+		if (round & 1)
+			assert_int_equal(sio_pool_free_count(pool), N);
+		else
+			assert_true(sio_pool_free_count(pool) + 64 >= N);
+		assert_int_equal(sio_pool_free_count(pool) + report.outstanding, N);
+		assert_int_equal(report.met[SIO_PLACE_HELD], 0);
+		/* and done again it changes nothing */
+		n = sio_pool_free_count(pool);
+		assert_int_equal(sio_pool_recover(pool, &recovered), 0);
+		assert_int_equal(
+			recovered.dead_members + recovered.magazines + recovered.shards, 0);
+		assert_int_equal(sio_pool_free_count(pool), n);
+		for (uint32_t i = 0; i < n; i++) {
+			assert_int_equal(sio_pool_take_one(pool, &handles[i]), 0);
+			for (uint32_t k = 0; k < i; k++)
+				assert_int_not_equal(handles[i], handles[k]);
+		}
+		assert_int_equal(sio_pool_give(pool, handles, n), 0);
 		sio_pool_destroy(pool);
 		munmap(board, sizeof(*board));
 	}
@@ -325,6 +354,82 @@ a_forked_child_that_only_exits_changes_nothing(void **state)
 	sio_pool_destroy(pool);
 }
 
+struct recoverer {
+	const char *name;
+	struct unit_gate *gate;
+};
+
+static int
+recovers_again_and_again(void *arg)
+{
+	struct recoverer *r = arg;
+	struct sio_pool_attach_opts opts = {.sz = sizeof(opts), .no_recover = true};
+	struct sio_pool *pool;
+
+	if (sio_pool_attach(r->name, &opts, &pool) != 0)
+		return 2;
+	unit_gate_open(r->gate);
+	for (;;)
+		if (sio_pool_recover(pool, NULL) != 0)
+			return 3;
+}
+
+static int
+holds_and_dies(void *arg)
+{
+	struct job *job = arg;
+	struct sio_pool_attach_opts opts = {.sz = sizeof(opts), .no_recover = true};
+	struct sio_pool *pool;
+	uint32_t held[60];
+
+	if (sio_pool_attach(job->name, &opts, &pool) != 0)
+		return 2;
+	/* blocks may be in a recoverer's hand just now */
+	for (unsigned int i = 0; sio_pool_take(pool, held, 10 + job->seed % 20) != 0; i++) {
+		if (i == 20000)
+			return 3;
+		usleep(100);
+	}
+	if (sio_pool_give(pool, held, job->seed % 20) != 0)
+		return 4;
+	raise(SIGKILL);
+	return 5;
+}
+
+static void
+recoverers_that_are_killed_and_several_at_once_lose_nothing(void **state)
+{
+	struct sio_pool *pool = make("recover", SIO_POOL_EXACT);
+	struct unit_gate gate;
+	struct recoverer r = {.name = "recover", .gate = &gate};
+	struct sio_audit_report report;
+	pid_t pids[2];
+
+	(void)state;
+	unit_gate_init(&gate);
+	for (unsigned int round = 0; round < 40; round++) {
+		for (unsigned int i = 0; i < 2; i++) {
+			pids[i] = unit_fork(recovers_again_and_again, &r);
+			assert_true(unit_gate_pass(&gate));
+		}
+		for (unsigned int i = 0; i < 3; i++) {
+			struct job job = {.name = "recover", .seed = round * 7 + i};
+
+			assert_int_equal(unit_wait(unit_fork(holds_and_dies, &job)), 128 + SIGKILL);
+			usleep(round * 10);
+		}
+		unit_kill(pids[0]);
+		unit_kill(pids[1]);
+		assert_int_equal(sio_pool_recover(pool, NULL), 0);
+		report = audit(pool);
+		assert_true(sio_audit_clean(&report));
+		assert_int_equal(report.dead_members, 0);
+		assert_int_equal(sio_pool_free_count(pool), N);
+	}
+	unit_gate_close(&gate);
+	sio_pool_destroy(pool);
+}
+
 static int
 creator_with_blocks(void *arg)
 {
@@ -372,6 +477,7 @@ main(void)
 		cmocka_unit_test(processes_share_a_pool_and_have_no_block_twice),
 		cmocka_unit_test(blocks_in_the_shard_of_an_idle_or_stopped_process_can_be_taken),
 		cmocka_unit_test(survivors_go_on_after_kills_and_have_no_block_twice),
+		cmocka_unit_test(recoverers_that_are_killed_and_several_at_once_lose_nothing),
 		cmocka_unit_test(a_forked_child_joins_as_a_member_of_its_own),
 		cmocka_unit_test(a_forked_child_that_only_exits_changes_nothing),
 		cmocka_unit_test(a_crashed_pool_can_be_audited_and_its_name_used_again),

@@ -96,6 +96,7 @@ struct sio_pool_attach_opts {
 	size_t sz;
 	bool observe;	 /**< no member, metadata only: audit and information calls only */
 	bool no_payload; /**< do not map the payload segment */
+	bool no_recover; /**< do not run sio_pool_recover() */
 };
 
 /**
@@ -211,6 +212,36 @@ SIO_API uint32_t sio_pool_shards(
 SIO_API struct sio_segment *sio_pool_segment(const struct sio_pool *pool);
 /** The pool's own payload segment; NULL if lent or not mapped. */
 SIO_API struct sio_segment *sio_pool_payload(const struct sio_pool *pool);
+
+/* ---- recovery ---- */
+
+/** What a recovery did. */
+struct sio_recover_report {
+	uint32_t dead_members;	/**< found */
+	uint32_t buried;	/**< of these, slots that are free again */
+	uint32_t shards;	/**< given back */
+	uint32_t magazines;	/**< given to the depot */
+	uint32_t blocks_shards; /**< free blocks that were in those */
+	uint32_t blocks_hands;	/**< exact pools: blocks that the dead had in hands, free again */
+	uint32_t
+		left; /**< magazines that a stopped process may be at work on: for the next recovery */
+	uint64_t ns; /**< time it took */
+};
+
+/**
+ * Brings back what dead members held. Stops nobody, waits for nobody, can be killed anywhere and run again, and by
+ * several at once. Without dead members it is a few system calls and one walk.
+ *
+ * Conservative pools: their free blocks, in shards and on the way between magazines; what they had in hands stays out.
+ * Exact pools: everything. Blocks come back as they are: where they have to be made new first (mbufs), use a
+ * conservative pool, or recover in a process that does.
+ *
+ * Runs by itself when a process attaches as a member. Any thread of a member.
+ *
+ * @param[out] report may be NULL
+ * @return 0; -EPERM attached to observe only; -ENOMEM
+ */
+SIO_API int sio_pool_recover(struct sio_pool *pool, struct sio_recover_report *report);
 
 /* ---- audit ---- */
 

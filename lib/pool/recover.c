@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the slabio authors
+ */
+
+/*
+ * Recovery: what the dead held becomes free again.
+ *
+ * Invariant. Only what carries a dead or stale name is touched, through the same compare-and-swaps as everybody
+ * else, in the name of who runs this. Who loses one skips that thing.
+ *
+ * Order. Magazines first, then (exact pools) blocks that lie in no magazine, then shards, then the member slots. A
+ * block that carries a dead name and lies in somebody's magazine is left to who claims that magazine. Since the dead
+ * give nothing any more, and the living give only what carries their own name, a block of a dead name can leave
+ * magazines but not enter one: who finds it in none, has found it in hands.
+ *
+ * A magazine in a dead thief's hand may still be at work on by the living owner that it was swapped out of, unless that
+ * owner let go. So a thief's look is needed, after a barrier: the owner outside, or since seen to leave. If it is not to
+ * be seen outside, the magazine is left for the next recovery, and its dead thief unburied.
+ *
+ * Deaths. What was taken over carries the name of the recoverer, and the next recovery settles that. A slot is buried
+ * last, so that whatever is left is found again.
+ */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include "pool/pool_private.h"
+#include "pool/barrier.h"
+#include "segment/log.h"
+
+/* Looks again so often at an owner that is inside. */
+#define LOOKS 1000
+
+struct recovery {
+	struct sio_local local;
+	struct sio_dead dead;
+	struct sio_recover_report report;
+	bool barrier; /**< was issued */
+};
+
+static void
+find_dead(struct recovery *r)
+{
+	for (unsigned int i = 0; i < SIO_MEMBERS_MAX; i++) {
+		struct sio_member_info info;
+
+		if (sio_member_get(r->local.pool->seg, i, &info) != 0)
+			continue;
+		r->dead.name[i] = info.member;
+		r->dead.gone[i] = info.state == SIO_MEMBER_DEAD;
+		r->report.dead_members += r->dead.gone[i];
+	}
+}
+
+/* A name that came to life after find_dead() looked is none of the dead's. */
+static bool
+is_dead(struct recovery *r, sio_member_t name)
+{
+	unsigned int slot = SIO_MEMBER_SLOT(name);
+	struct sio_member_info info;
+
+	if (!sio_dead_name(&r->dead, name))
+		return false;
+	if (r->dead.gone[slot] && r->dead.name[slot] == name)
+		return true;
+	if (sio_member_get(r->local.pool->seg, slot, &info) != 0)
+		return true;
+	if (info.member == name && info.state != SIO_MEMBER_DEAD) {
+		r->dead.name[slot] = name;
+		r->dead.gone[slot] = false;
+		return false;
+	}
+	return true;
+}
+
+/* Whether the living owner that a dead thief swapped a magazine out of cannot be at work on it. */
+static bool
+owner_is_away(struct recovery *r, uint64_t word)
+{
+	struct sio_pool *pool = r->local.pool;
+	uint32_t s = sio_mag_shard(word), epoch;
+	uint64_t owner;
+
+	if (sio_mag_count(word) != 0 || s >= pool->max_shards)
+		return true;
+	owner = atomic_load_explicit(&pool->shards[s].owner, memory_order_relaxed);
+	if (owner == 0 || is_dead(r, (sio_member_t)(owner - 1)))
+		return true;
+	if (!r->barrier)
+		return false;
+	epoch = atomic_load_explicit(&pool->shards[s].hot.epoch, memory_order_seq_cst);
+	for (unsigned int i = 0; (epoch & 1) != 0 && i < LOOKS; i++) {
+		sio_pause();
+		if (atomic_load_explicit(&pool->shards[s].hot.epoch, memory_order_seq_cst) != epoch)
+			return true;
+	}
+	return (epoch & 1) == 0;
+}
+
+static void
+settle_magazine(struct recovery *r, uint32_t m)
+{
+	struct sio_pool *pool = r->local.pool;
+	struct sio_magazine *mag = sio_magazine_at(pool, m);
+	uint64_t word = atomic_load_explicit(&mag->word, memory_order_acquire);
+	struct sio_slot slot = {.mag = mag, .index = m};
+
+	if (sio_mag_state(word) == SIO_MAG_DEPOT || !is_dead(r, sio_mag_member(word)))
+		return;
+	if (sio_mag_state(word) == SIO_MAG_HAND && !owner_is_away(r, word)) {
+		r->report.left++;
+		return;
+	}
+	slot.word = sio_mag_next(word, r->local.owner, 0);
+	if (!atomic_compare_exchange_strong_explicit(
+		    &mag->word, &word, slot.word, memory_order_acq_rel, memory_order_relaxed))
+		return;
+	sio_count_check(pool, mag);
+	if (pool->exact)
+		sio_take_over(&r->local, mag, sio_mag_member(word), &r->dead);
+	r->report.magazines++;
+	r->report.blocks_shards += sio_mag_count_now(mag);
+	sio_depot_give(&r->local, &slot);
+}
+
+/* One bit per block that lies in a magazine, whatever the magazine's state. */
+static void
+mark_magazines(const struct sio_pool *pool, uint8_t *marks)
+{
+	uint32_t top = sio_magazines_top(pool);
+
+	for (uint32_t m = 0; m < top; m++) {
+		struct sio_magazine *mag = sio_magazine_at(pool, m);
+		/* acquire: the handles below it */
+		uint32_t count = atomic_load_explicit(&mag->count, memory_order_acquire);
+
+		for (uint32_t i = 0; i < count && i < pool->magazine_size; i++) {
+			uint32_t handle = sio_entry_handle(pool, mag, i);
+
+			if (handle < pool->n_blocks)
+				marks[handle / 8] |= (uint8_t)(1u << (handle % 8));
+		}
+	}
+}
+
+/* Exact pools: blocks in the hands of the dead. */
+static int
+settle_hands(struct recovery *r)
+{
+	struct sio_pool *pool = r->local.pool;
+	uint32_t populated = atomic_load_explicit(&pool->hdr->populated, memory_order_acquire);
+	uint8_t *marks = calloc(pool->n_blocks / 8 + 1, 1);
+
+	if (marks == NULL)
+		return -ENOMEM;
+	mark_magazines(pool, marks);
+	for (uint32_t b = 0; b < populated && b < pool->n_blocks; b++) {
+		uint64_t holder = atomic_load_explicit(&pool->holders[b], memory_order_relaxed);
+
+		if ((marks[b / 8] & 1u << (b % 8)) != 0 || holder >> SIO_HOLDER_KIND_SHIFT != 0 ||
+			!is_dead(r, (sio_member_t)holder))
+			continue;
+		if (!atomic_compare_exchange_strong_explicit(&pool->holders[b], &holder,
+			    SIO_HOLDER_MEMBER | r->local.member, memory_order_acq_rel,
+			    memory_order_relaxed))
+			continue;
+		sio_local_give_one(&r->local, b);
+		r->report.blocks_hands++;
+	}
+	free(marks);
+	return 0;
+}
+
+static void
+settle_shards(struct recovery *r)
+{
+	struct sio_pool *pool = r->local.pool;
+	uint32_t top = sio_shards_top(pool);
+
+	for (uint32_t s = 0; s < top; s++) {
+		uint64_t owner = atomic_load_explicit(&pool->shards[s].owner, memory_order_relaxed);
+
+		if (owner == 0 || !is_dead(r, (sio_member_t)(owner - 1)))
+			continue;
+		/* the epoch may be odd: who takes the shard next makes it even */
+		r->report.shards += atomic_compare_exchange_strong_explicit(&pool->shards[s].owner,
+			&owner, 0, memory_order_release, memory_order_relaxed);
+	}
+}
+
+/* A put-back by a thief that was stopped meanwhile may have brought a dead name back: then not yet. */
+static void
+bury(struct recovery *r)
+{
+	struct sio_pool *pool = r->local.pool;
+
+	for (unsigned int i = 0; i < SIO_MEMBERS_MAX; i++)
+		if (r->dead.gone[i])
+			r->report.buried += sio_member_bury(pool->seg, r->dead.name[i]) == 0;
+}
+
+int
+sio_pool_recover(struct sio_pool *pool, struct sio_recover_report *report)
+{
+	struct recovery r = {.dead = {.pool = pool}};
+	uint64_t began = sio_now_ns();
+	sio_member_t self = sio_segment_self(pool->seg);
+	uint32_t top = sio_magazines_top(pool);
+	int ret = 0;
+
+	if (pool->observe || self == SIO_MEMBER_NONE)
+		return -EPERM;
+	sio_local_init_hand(pool, &r.local, self);
+	find_dead(&r);
+	/* after the dead did all they did: their swaps are seen by every owner's next look */
+	r.barrier = pool->can_steal && sio_barrier();
+	for (uint32_t m = 0; m < top; m++)
+		settle_magazine(&r, m);
+	if (pool->exact && r.report.dead_members != 0)
+		ret = settle_hands(&r);
+	sio_local_flush(&r.local);
+	settle_shards(&r);
+	if (ret == 0 && r.report.left == 0)
+		bury(&r);
+	r.report.ns = sio_now_ns() - began;
+	if (r.report.dead_members != 0)
+		SIO_NOTICE("pool %s: recovered %u dead members: %u free blocks in %u magazines, %u "
+			   "in hands; %u magazines left",
+			pool->hdr->name, r.report.dead_members, r.report.blocks_shards,
+			r.report.magazines, r.report.blocks_hands, r.report.left);
+	if (report != NULL)
+		*report = r.report;
+	return ret;
+}
