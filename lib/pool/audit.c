@@ -110,10 +110,12 @@ stamp_same(const struct stamp *a, const struct stamp *b)
 
 /* Exact pools: whose names the blocks of a magazine may carry. */
 static void
-check_holders(struct sio_audit *audit, const struct stamp *stamp, uint32_t named,
+check_holders(struct sio_audit *audit, uint32_t m, const struct stamp *stamp, uint32_t named,
 	const uint32_t *handles, uint32_t count)
 {
 	struct sio_pool *pool = audit->pool;
+	uint32_t wrong = 0;
+	struct stamp now;
 
 	if (!pool->exact || stamp->dead || !stamp->settled)
 		return;
@@ -122,9 +124,14 @@ check_holders(struct sio_audit *audit, const struct stamp *stamp, uint32_t named
 
 		if (handles[i] >= pool->n_blocks)
 			continue;
-		holder = atomic_load_explicit(&pool->holders[handles[i]], memory_order_relaxed);
-		audit->report.holder_wrong += holder != (SIO_HOLDER_MEMBER | named);
+		/* acquire: the stamp below is read after it; partner: sio_take_over() */
+		holder = atomic_load_explicit(&pool->holders[handles[i]], memory_order_acquire);
+		wrong += holder != (SIO_HOLDER_MEMBER | named);
 	}
+	/* another member may have claimed the magazine meanwhile, and taken the blocks over */
+	now = stamp_now(audit, m);
+	if (stamp_same(stamp, &now))
+		audit->report.holder_wrong += wrong;
 }
 
 static void
@@ -156,7 +163,7 @@ walk_magazine(struct sio_audit *audit, uint32_t m, uint32_t *handles)
 	audit->report.unsettled += !after.settled;
 	if (after.dead)
 		audit->report.dead_blocks += count;
-	check_holders(audit, &after, named, handles, count);
+	check_holders(audit, m, &after, named, handles, count);
 	for (uint32_t i = 0; i < count; i++)
 		meet(audit, handles[i],
 			sio_mag_state(after.word) == SIO_MAG_DEPOT ? SIO_PLACE_DEPOT
