@@ -54,7 +54,7 @@ struct stress_part {
 struct stress;
 
 struct stress_plan {
-	const char *name;
+	const char *name; /**< of the test case */
 	enum stress_kind kind;
 	uint32_t n_blocks, magazine_size;
 	uint32_t hold; /**< blocks that a worker keeps at most, up to STRESS_HOLD_MAX */
@@ -114,8 +114,11 @@ void stress_fault(struct stress_board *board, const char *format, ...)
 /** Runs the plan and checks that every block is back, once. Fails the test if anything was wrong. */
 void stress_run(const struct stress_plan *plan);
 
-/** To be called first in main(): the helpers of unit_env.h keep their state per source file, so they are used in stress.c. */
-void stress_init(void);
+/**
+ * To be called first in main(): an argument is the name of the only case to run, with wildcards. The helpers of
+ * unit_env.h keep their state per source file, so those that have any are used in stress.c alone.
+ */
+void stress_init(int argc, char **argv);
 /** The library's last message to the calling thread. */
 const char *stress_log_last(void);
 

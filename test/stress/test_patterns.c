@@ -16,7 +16,6 @@ enum {
 };
 
 static const struct stress_plan roaming = {
-	.name = "roam",
 	/* five that keep up to 64 each, now and then all of it */
 	.n_blocks = 180,
 	.magazine_size = 8,
@@ -25,7 +24,6 @@ static const struct stress_plan roaming = {
 };
 
 static const struct stress_plan pipeline = {
-	.name = "pipeline",
 	.n_blocks = 400,
 	.magazine_size = 16,
 	.hold = 64,
@@ -36,7 +34,6 @@ static const struct stress_plan pipeline = {
 };
 
 static const struct stress_plan fan_out = {
-	.name = "fan-out",
 	.n_blocks = 300,
 	.magazine_size = 8,
 	.hold = 64,
@@ -47,7 +44,6 @@ static const struct stress_plan fan_out = {
 };
 
 static const struct stress_plan exhaustion = {
-	.name = "exhaustion",
 	/* four that want up to 128 of 60 */
 	.n_blocks = 60,
 	.magazine_size = 4,
@@ -58,11 +54,12 @@ static const struct stress_plan exhaustion = {
 };
 
 static void
-every_kind(const struct stress_plan *pattern, bool one_cpu)
+every_kind(const char *test, const struct stress_plan *pattern, bool one_cpu)
 {
 	for (unsigned int round = 0; round < ROUNDS; round++) {
 		struct stress_plan plan = *pattern;
 
+		plan.name = test;
 		plan.kind = (enum stress_kind)round;
 		plan.processes = PROCESSES;
 		plan.one_cpu = one_cpu;
@@ -78,60 +75,60 @@ static void
 random_takes_and_gives_keep_every_block_once(void **state)
 {
 	(void)state;
-	every_kind(&roaming, false);
+	every_kind(__func__, &roaming, false);
 }
 
 static void
 random_takes_and_gives_on_one_cpu_keep_every_block_once(void **state)
 {
 	(void)state;
-	every_kind(&roaming, true);
+	every_kind(__func__, &roaming, true);
 }
 
 static void
 blocks_cross_a_pipeline_in_order_and_come_back(void **state)
 {
 	(void)state;
-	every_kind(&pipeline, false);
+	every_kind(__func__, &pipeline, false);
 }
 
 static void
 blocks_cross_a_pipeline_on_one_cpu_in_order_and_come_back(void **state)
 {
 	(void)state;
-	every_kind(&pipeline, true);
+	every_kind(__func__, &pipeline, true);
 }
 
 static void
 blocks_fan_out_in_order_and_come_back(void **state)
 {
 	(void)state;
-	every_kind(&fan_out, false);
+	every_kind(__func__, &fan_out, false);
 }
 
 static void
 blocks_fan_out_on_one_cpu_in_order_and_come_back(void **state)
 {
 	(void)state;
-	every_kind(&fan_out, true);
+	every_kind(__func__, &fan_out, true);
 }
 
 static void
 an_exhausted_pool_has_every_block_once(void **state)
 {
 	(void)state;
-	every_kind(&exhaustion, false);
+	every_kind(__func__, &exhaustion, false);
 }
 
 static void
 an_exhausted_pool_on_one_cpu_has_every_block_once(void **state)
 {
 	(void)state;
-	every_kind(&exhaustion, true);
+	every_kind(__func__, &exhaustion, true);
 }
 
 int
-main(void)
+main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(random_takes_and_gives_keep_every_block_once),
@@ -145,6 +142,6 @@ main(void)
 	};
 
 	_Static_assert(sizeof(tests) / sizeof(tests[0]) == CASES, "they share the time");
-	stress_init();
+	stress_init(argc, argv);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

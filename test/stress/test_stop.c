@@ -23,7 +23,6 @@ enum {
  * of 64, are 848.
  */
 static const struct stress_plan mixed = {
-	.name = "stop",
 	.n_blocks = 900,
 	.magazine_size = 8,
 	.hold = 32,
@@ -124,7 +123,7 @@ stop_some(struct stress *s)
 }
 
 static void
-stop(bool processes, bool one_cpu)
+stop(const char *test, bool processes, bool one_cpu)
 {
 	static const enum stress_kind kinds[] = {
 		STRESS_HANDLES, STRESS_FEW_SHARDS, STRESS_ADDRESSES};
@@ -133,6 +132,7 @@ stop(bool processes, bool one_cpu)
 	for (unsigned int k = 0; k < 3; k++) {
 		struct stress_plan plan = mixed;
 
+		plan.name = test;
 		plan.kind = kinds[k];
 		plan.processes = processes;
 		plan.keep_shards = !processes;
@@ -148,32 +148,32 @@ static void
 stopped_processes_hold_nobody_up(void **state)
 {
 	(void)state;
-	stop(true, false);
+	stop(__func__, true, false);
 }
 
 static void
 stopped_processes_hold_nobody_up_on_one_cpu(void **state)
 {
 	(void)state;
-	stop(true, true);
+	stop(__func__, true, true);
 }
 
 static void
 stopped_threads_hold_nobody_up(void **state)
 {
 	(void)state;
-	stop(false, false);
+	stop(__func__, false, false);
 }
 
 static void
 stopped_threads_hold_nobody_up_on_one_cpu(void **state)
 {
 	(void)state;
-	stop(false, true);
+	stop(__func__, false, true);
 }
 
 int
-main(void)
+main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(stopped_processes_hold_nobody_up),
@@ -183,6 +183,6 @@ main(void)
 	};
 
 	_Static_assert(sizeof(tests) / sizeof(tests[0]) == CASES, "they share the time");
-	stress_init();
+	stress_init(argc, argv);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
