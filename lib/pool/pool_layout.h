@@ -40,6 +40,7 @@
 
 #include <stdatomic.h>
 #include <slabio/pool.h>
+#include "segment/plant.h"
 
 #define SIO_POOL_LAYOUT_VERSION 1u
 
@@ -255,8 +256,14 @@ sio_mag_owner(uint64_t state, uint32_t shard, sio_member_t member)
 static inline uint64_t
 sio_mag_next(uint64_t old, uint64_t owner, uint32_t count)
 {
+#if SIO_PLANTED(TAG_DROPPED)
+	/* who remembers a word takes a magazine that was elsewhere in between for untouched */
+	return (old >> SIO_MAG_TAG_SHIFT) << SIO_MAG_TAG_SHIFT |
+	       (uint64_t)count << SIO_MAG_COUNT_SHIFT | owner;
+#else
 	return ((old >> SIO_MAG_TAG_SHIFT) + 1) << SIO_MAG_TAG_SHIFT |
 	       (uint64_t)count << SIO_MAG_COUNT_SHIFT | owner;
+#endif
 }
 
 #endif /* SIO_POOL_LAYOUT_H */

@@ -357,7 +357,11 @@ take_inside(struct sio_local *local, enum kind kind, void *blocks, unsigned int 
 		count = sio_mag_count_now(mag);
 		k = count < n - got ? count : n - got;
 		copy_out(local->pool, kind, advance(kind, blocks, got), mag, count - k, k);
-		atomic_store_explicit(&mag->count, count - k, memory_order_release);
+#if SIO_PLANTED(COUNTED_TWICE)
+		/* the block below the count is in the magazine and in the caller's hands */
+		if (k < count)
+#endif
+			atomic_store_explicit(&mag->count, count - k, memory_order_release);
 		got += k;
 	}
 	return got;

@@ -34,6 +34,7 @@
 #include <limits.h>
 #include <string.h>
 #include "rbuff_private.h"
+#include "segment/plant.h"
 
 #define LIKELY(x)   __builtin_expect(!!(x), 1)
 #define UNLIKELY(x) __builtin_expect(!!(x), 0)
@@ -103,6 +104,10 @@ put(struct rbuff_side *side, const void *elements, uint32_t n, const uint32_t pe
 
 		if (k > n)
 			k = n;
+#if SIO_PLANTED(HOLDER_AFTER_INDEX)
+		/* w2 before w1: the reader finds elements that are not there yet */
+		atomic_store_explicit(&line->end, position + k, memory_order_release);
+#endif
 		if (k == per_line)
 			memcpy(to, from, per_line * size);
 		else
