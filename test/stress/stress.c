@@ -202,7 +202,9 @@ check_everything_is_back(struct stress *s)
 static void
 check_it_took_place(struct stress *s)
 {
-	uint64_t taken = 0, crossed = 0, dry = 0;
+	uint64_t taken = 0, crossed = 0, dry = 0, steals = 0, put_back = 0;
+	struct sio_shard_info shards[160];
+	uint32_t n = sio_pool_shards(s->pool, shards, 160);
 
 	for (unsigned int id = 0; id < s->plan->n_workers; id++) {
 		struct stress_counts *counts = &s->board->worker[id];
@@ -212,13 +214,20 @@ check_it_took_place(struct stress *s)
 		crossed += atomic_load(&counts->crossed);
 		dry += atomic_load(&counts->dry);
 	}
+	for (uint32_t i = 0; i < n && i < 160; i++) {
+		steals += shards[i].steals;
+		put_back += shards[i].put_back;
+	}
 	assert_true(s->plan->n_lanes == 0 || crossed > 0);
 	assert_true(s->plan->part[0].role != STRESS_DRAIN || dry > 0);
 	if (getenv("UNIT_LOG") != NULL)
-		printf("%s: kind %d%s%s: %llu taken, %llu crossed, %llu dry\n", s->plan->name,
-			(int)s->plan->kind, s->plan->processes ? " processes" : " threads",
+		printf("%s: kind %d%s%s: %llu taken, %llu crossed, %llu dry, %llu stolen, %llu put "
+		       "back\n",
+			s->plan->name, (int)s->plan->kind,
+			s->plan->processes ? " processes" : " threads",
 			s->plan->one_cpu ? " one cpu" : "", (unsigned long long)taken,
-			(unsigned long long)crossed, (unsigned long long)dry);
+			(unsigned long long)crossed, (unsigned long long)dry,
+			(unsigned long long)steals, (unsigned long long)put_back);
 }
 
 static void

@@ -11,7 +11,7 @@
 #include "stress.h"
 
 enum {
-	SECONDS = 4,
+	SECONDS = 3,
 	CASES = 4,
 	/* operations of each worker that is not stopped, during each stop */
 	PROGRESS = 30,
@@ -19,17 +19,28 @@ enum {
 };
 
 /*
- * Blocks for everybody, whatever is stopped: 6 workers that keep up to 32 and 11 magazines of 8 each, and two lanes
- * of 64, are 848.
+ * Blocks for everybody, whatever is stopped: 6 workers that keep up to 32 and have 7 magazines of 8 each, and two
+ * lanes of 64, are 656.
  */
 static const struct stress_plan mixed = {
-	.n_blocks = 900,
+	.n_blocks = 700,
 	.magazine_size = 8,
 	.hold = 32,
 	.n_workers = 6,
 	.n_lanes = 2,
 	.part = {{STRESS_ROAM, 0, 0}, {STRESS_ROAM, 0, 0}, {STRESS_SOURCE, 0, 1},
 		{STRESS_SOURCE, 1, 1}, {STRESS_SINK, 0, 2}, {STRESS_ROAM, 0, 0}},
+};
+
+/*
+ * Five want up to 160 of 50, so that they steal from each other, and one is stopped in it. That one has at most 32, and
+ * 7 magazines of 2: some blocks are with the others, who give again what they take.
+ */
+static const struct stress_plan scarce = {
+	.n_blocks = 50,
+	.magazine_size = 2,
+	.hold = 32,
+	.n_workers = 5,
 };
 
 static unsigned int stops;
@@ -102,8 +113,10 @@ stop_some(struct stress *s)
 
 	do {
 		bool stopped[STRESS_WORKERS_MAX] = {false};
-		/* one to all but one */
-		unsigned int n = 1 + (unsigned int)rand_r(&seed) % (s->plan->n_workers - 1);
+		/* one to all but one, or only one, so that blocks are left to the others */
+		unsigned int most =
+			s->plan->n_blocks == scarce.n_blocks ? 1 : s->plan->n_workers - 1;
+		unsigned int n = 1 + (unsigned int)rand_r(&seed) % most;
 
 		usleep((useconds_t)rand_r(&seed) % 500);
 		for (unsigned int i = 0; i < n; i++) {
@@ -125,19 +138,30 @@ stop_some(struct stress *s)
 static void
 stop(const char *test, bool processes, bool one_cpu)
 {
-	static const enum stress_kind kinds[] = {
-		STRESS_HANDLES, STRESS_FEW_SHARDS, STRESS_ADDRESSES};
+	static const struct {
+		const struct stress_plan *plan;
+		enum stress_kind kind;
+	} runs[] = {
+		{&mixed, STRESS_HANDLES},
+		{&mixed, STRESS_FEW_SHARDS},
+		{&mixed, STRESS_ADDRESSES},
+		{&scarce, STRESS_HANDLES},
+		{&scarce, STRESS_FEW_SHARDS},
+		{&scarce, STRESS_ADDRESSES},
+		{&scarce, STRESS_EXACT},
+	};
+	const unsigned int n = sizeof(runs) / sizeof(runs[0]);
 
 	stops = 0;
-	for (unsigned int k = 0; k < 3; k++) {
-		struct stress_plan plan = mixed;
+	for (unsigned int i = 0; i < n; i++) {
+		struct stress_plan plan = *runs[i].plan;
 
 		plan.name = test;
-		plan.kind = kinds[k];
+		plan.kind = runs[i].kind;
 		plan.processes = processes;
 		plan.keep_shards = !processes;
 		plan.one_cpu = one_cpu;
-		plan.millis = stress_budget(SECONDS) / CASES / 3;
+		plan.millis = stress_budget(SECONDS) / CASES / n;
 		plan.meddle = stop_some;
 		stress_run(&plan);
 	}
