@@ -403,9 +403,11 @@ take_slow(struct sio_local *local, enum kind kind, void *blocks, unsigned int n)
 	int ret = 0;
 
 	if (slot_fits(local, &local->loaded, SIO_WANT_BLOCKS) || exchange(local, SIO_WANT_BLOCKS)) {
-		uint32_t count = sio_mag_count_now(local->loaded.mag);
+		/* one that was stolen came to this shard while its owner was outside, and may be gone again */
+		uint32_t count =
+			sio_slot_mine(&local->loaded) ? sio_mag_count_now(local->loaded.mag) : 0;
 
-		if (count >= n) {
+		if (count >= n && count > 0) {
 			copy_out(local->pool, kind, blocks, local->loaded.mag, count - n, n);
 			atomic_store_explicit(
 				&local->loaded.mag->count, count - n, memory_order_release);
