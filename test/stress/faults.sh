@@ -17,7 +17,7 @@ tests="
 no_barrier          stress_races    an_owner_and_a_thief_never_both_have_a_block
 tag_dropped         stress_races    an_audit_beside_threads_meets_no_block_twice
 hint_trusted        stress_threads  random_takes_and_gives_keep_every_block_once
-counted_twice       stress_threads  an_exhausted_pool_has_every_block_once
+counted_twice       stress_threads  random_takes_and_gives_keep_every_block_once
 holder_after_index  stress_threads  blocks_cross_a_pipeline_in_order_and_come_back
 "
 
@@ -65,6 +65,9 @@ verdict() { # <fault> <test case> <0 as it must be> <what>
 # try <fault> <program> <test case>
 try() {
 	local log=$builds/$1.$3.out begin=$EPOCHREALTIME status=0 took line
+	# a fault ends the test as soon as it is seen; on a busy machine that may take a while
+	export SLABIO_STRESS_SECONDS=60
+	[ "$1" != none ] || unset SLABIO_STRESS_SECONDS
 	run timeout --kill-after=5 60 "$builds/$1/test/stress/$2" "$3" >"$log" 2>&1 || status=$?
 	took=$(((${EPOCHREALTIME/./} - ${begin/./}) / 1000))
 	if [ "$1" = none ]; then
@@ -92,8 +95,11 @@ for fault in $chosen; do
 		tail -n 20 "$builds/$fault.log"
 		continue
 	fi
+	seen=
 	while read -r planted program name; do
 		[ -n "$planted" ] || continue
+		[ "$fault" != none ] || [ "${seen/ $name /}" = "$seen" ] || continue
+		seen="$seen $name "
 		case $fault in
 		none | "$planted") try "$fault" "$program" "$name" ;;
 		esac
