@@ -5,9 +5,9 @@
 /*
  * What ethdev and the vdev bus see of net_slabio, whatever the back end.
  *
- * A secondary process attaches to a port that the primary made: it reads information, statistics and
- * link state, and polls nothing (its burst functions are ethdev's dummies). It changes nothing either:
- * what would is refused there, and its close touches nothing shared.
+ * A secondary process attaches to a port that the primary made: it reads information, statistics
+ * and link state, and polls nothing (its burst functions are ethdev's dummies). It changes nothing
+ * either: what would is refused there, and its close touches nothing shared.
  */
 
 #include <errno.h>
@@ -89,7 +89,7 @@ set_queue_states(struct rte_eth_dev *eth, bool started)
 	struct slabio_dev *dev = eth->data->dev_private;
 	uint16_t i;
 
-	/* release: pairs with the acquire in the burst functions of a thread told to poll already */
+	/* release: pairs with the acquire in the burst functions */
 	for (i = 0; i < eth->data->nb_rx_queues; i++) {
 		atomic_store_explicit(&dev->rxq[i].running, started, memory_order_release);
 		eth->data->rx_queue_state[i] = state;

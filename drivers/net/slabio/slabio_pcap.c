@@ -5,10 +5,10 @@
 /*
  * The pcap back end as a whole: which queue is what, and when it is opened and closed.
  *
- * Files are checked at probe, so that a wrong argument fails there. Capture files to read are opened at
- * each start, and so begin anew. A file to write is created (or emptied) at the first start that
- * has a queue for it and stays open until close: stop and start in between only add to it. An interface
- * is received from and sent to between start and stop.
+ * Files are checked at probe, so that a wrong argument fails there. Capture files to read are
+ * opened at each start, and so begin anew. A file to write is created (or emptied) at the first
+ * start that has a queue for it and stays open until close: stop and start in between only add to
+ * it. An interface is received from and sent to between start and stop.
  */
 
 #include <errno.h>

@@ -7,8 +7,8 @@
 
 /**
  * @file
- * What the files of the pcap back end share. All of it belongs to the primary process and lies in its
- * own memory; see slabio_pmd.h for what secondaries may read.
+ * What the files of the pcap back end share. All of it belongs to the primary process and lies in
+ * its own memory; see slabio_pmd.h for what secondaries may read.
  *
  *     slabio_pcap.c         start and stop of whole ports
  *     slabio_pcap_rx.c      packets from libpcap, be it a capture file or an interface, into mbufs

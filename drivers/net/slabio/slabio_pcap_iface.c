@@ -5,10 +5,10 @@
 /*
  * A network interface as a port: received from through libpcap, sent to through a packet socket.
  *
- * libpcap's own sending takes one packet per call and may block, so each transmit queue has a socket
- * that takes a burst per call and does not. Promiscuous and all-multicast mode and a changed address are
- * memberships of one more socket: the kernel undoes them when that closes, also at a kill. Only the
- * MTU is the interface's own, and is put back at close.
+ * libpcap's own sending takes one packet per call and may block, so each transmit queue has a
+ * socket that takes a burst per call and does not. Promiscuous and all-multicast mode and a changed
+ * address are memberships of one more socket: the kernel undoes them when that closes, also at a
+ * kill. Only the MTU is the interface's own, and is put back at close.
  */
 
 #include <errno.h>
@@ -184,7 +184,7 @@ slabio_pcap_iface_rx_open(struct slabio_pcap_rx *rx, struct slabio_pcap_iface *i
 		pcap_close(handle);
 		return ret;
 	}
-	/* libpcap drops what was sent only after the kernel has copied it; since 4.20 that can be spared */
+	/* libpcap drops what was sent after the kernel has copied it; since 4.20 that is spared */
 	(void)setsockopt(
 		pcap_fileno(handle), SOL_PACKET, PACKET_IGNORE_OUTGOING, &one, sizeof(one));
 	*rx = (struct slabio_pcap_rx){
@@ -230,8 +230,8 @@ slabio_pcap_iface_tx_close(struct slabio_pcap_tx *tx)
 }
 
 /*
- * Fills vectors with packets up to the first that cannot be part of this call: a second one of several
- * segments (there is one buffer to linearise in) or one that is too large altogether.
+ * Fills vectors with packets up to the first that cannot be part of this call: a second one of
+ * several segments (there is one buffer to linearise in) or one that is too large altogether.
  */
 static unsigned int
 fill_vectors(struct slabio_pcap_tx *tx, struct rte_mbuf **pkts, unsigned int n,

@@ -5,8 +5,8 @@
 /*
  * Packets from libpcap into mbufs, for capture files and interfaces alike.
  *
- * libpcap keeps the packet it handed out last until it is asked for another. So a packet for which there
- * is no mbuf is not lost: it stays pending, and the next burst begins with it.
+ * libpcap keeps the packet it handed out last until it is asked for another. So a packet for which
+ * there is no mbuf is not lost: it stays pending, and the next burst begins with it.
  */
 
 #include <errno.h>

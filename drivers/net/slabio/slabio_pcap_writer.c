@@ -6,9 +6,9 @@
  * Mbufs into a capture file: classic pcap with nanosecond stamps in this machine's byte order.
  *
  * A burst is copied into a buffer of the queue's and written with one system call before it is
- * reported as sent. So the counters are exact even on a full disk, where one sees which packets went
- * out whole, and packets that were reported as sent are in the file even if the process is killed. A
- * buffer kept across bursts would save the call and lose both.
+ * reported as sent. So the counters are exact even on a full disk, where one sees which packets
+ * went out whole, and packets that were reported as sent are in the file even if the process is
+ * killed. A buffer kept across bursts would save the call and lose both.
  */
 
 #include <errno.h>

@@ -10,11 +10,11 @@
  * What the files of the poll-mode driver share.
  *
  * Three layers: slabio_ethdev.c answers ethdev and knows no back end; slabio_devargs.c turns the
- * device arguments into struct slabio_args; a back end (slabio_pcap*.c) moves packets and is reached
- * through struct slabio_backend only.
+ * device arguments into struct slabio_args; a back end (slabio_pcap*.c) moves packets and is
+ * reached through struct slabio_backend only.
  *
- * struct slabio_dev is ethdev's dev_private: memory shared with EAL secondaries, which get nothing but
- * the device's name. So it holds every setting and every counter, but no pointer to code and no
+ * struct slabio_dev is ethdev's dev_private: memory shared with EAL secondaries, which get nothing
+ * but the device's name. So it holds every setting and every counter, but no pointer to code and no
  * handle; a back end is named by its number. What belongs to one process (sockets, capture handles)
  * hangs on process_private and on the queues' "be", which only the primary follows.
  */
@@ -32,7 +32,7 @@
 
 #define SLABIO_MAX_QUEUES 16
 
-/* The largest packet, without its checksum, and what of it is not MTU: Ethernet and two VLAN tags. */
+/* The largest packet, without checksum, and what of it is not MTU: Ethernet and two VLAN tags. */
 #define SLABIO_MAX_PKT	   65535
 #define SLABIO_L2_OVERHEAD (RTE_ETHER_HDR_LEN + 8)
 #define SLABIO_MAX_MTU	   (SLABIO_MAX_PKT - SLABIO_L2_OVERHEAD)
