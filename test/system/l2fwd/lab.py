@@ -131,7 +131,7 @@ class Lab:
             time.sleep(0.05)
         for path in [self.dir, self.runtime, "/var/run/dpdk/" + self.prefix]:
             shutil.rmtree(path, ignore_errors=True)
-        for path in glob.glob("/dev/hugepages/*%s*" % self.prefix):
+        for path in glob.glob("/dev/hugepages/slabio.*@%s.*" % self.name):
             os.unlink(path)
 
     def _workers_left(self):
