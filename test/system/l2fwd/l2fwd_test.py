@@ -183,10 +183,11 @@ def without_any_worker_left_it_drops_when_told(lab):
 
 
 def stopped_worker_stops_nobody_and_its_overflow_is_counted(lab):
+    # the patience is long enough that a busy machine does not make the other worker look stopped too
     frames = make(lab, 60000, 300, 11, sizes=(64, 300))
     l2fwd = lab.replay(lab.path("in.pcap"), lab.path("out.pcap"),
                        ["--workers", "2", "--no-spawn", "--wait-workers", "10", "--ring-size", "256",
-                        "--backpressure", "50"])
+                        "--backpressure", "1500"])
     l2fwd.wait_for("is open for")
     stopped = lab.worker("--slot", "0", *SLOW)
     lab.worker("--slot", "1", *SLOW)
@@ -201,9 +202,9 @@ def stopped_worker_stops_nobody_and_its_overflow_is_counted(lab):
     first, second = stats["workers"]
     check(first["overflow"] > 0 and second["overflow"] == 0, "overflow: %s", stats["workers"])
     check(first["stalls"] >= 1 and first["deaths"] == 0, "worker 0: %s", first)
-    check(second["returned"] > first["returned"], "the other worker did not go on")
+    check(second["stalls"] == 0, "the other worker did not go on: %s", second)
     compared(lab, frames, missing=all_drops(stats), rewrite=L2FWD_MAC)
-    print("stopped for 0.4 s: overflow %d, returned %d and %d" % (
+    print("stopped: overflow %d, returned %d and %d" % (
         first["overflow"], first["returned"], second["returned"]))
 
 
