@@ -9,127 +9,29 @@ Every packet of the first capture must be in the second one, byte for byte, noth
 besides, and the packets of a flow must be in the order they had. Exit status 0 if all of that holds, 1 if not,
 2 for wrong usage or an unreadable capture.
 
-A flow is what a receive-side-scaling NIC takes for one: VLAN ids, IP addresses, protocol and ports; fragments
-without ports, as a flow of their own; anything else by MAC addresses and ether type.
+What a flow is: see flow_of() in capture.py.
 """
 
 import argparse
 import collections
-import struct
 import sys
 
-ETH_P_VLAN = (0x8100, 0x88A8)
-ETH_P_IPV4 = 0x0800
-ETH_P_IPV6 = 0x86DD
-WITH_PORTS = (6, 17, 132)
-IPV6_EXTENSIONS = (0, 43, 60)
-IPV6_FRAGMENT = 44
-
-
-class CaptureError(Exception):
-    pass
-
-
-def _read_pcap(data, order):
-    at = 24
-    while at < len(data):
-        if at + 16 > len(data):
-            raise CaptureError("ends inside a record header")
-        caplen, length = struct.unpack_from(order + "II", data, at + 8)
-        at += 16
-        if at + caplen > len(data):
-            raise CaptureError("ends inside a packet")
-        if caplen != length:
-            raise CaptureError("holds a packet of %u bytes cut to %u" % (length, caplen))
-        yield data[at:at + caplen]
-        at += caplen
-
-
-def _read_pcapng(data):
-    at, order = 0, "<"
-    while at + 12 <= len(data):
-        if data[at:at + 4] == b"\x0a\x0d\x0d\x0a":
-            order = "<" if data[at + 8:at + 12] == b"\x4d\x3c\x2b\x1a" else ">"
-        kind, total = struct.unpack_from(order + "II", data, at)
-        if total < 12 or at + total > len(data):
-            raise CaptureError("holds a block of %u bytes at %u" % (total, at))
-        if kind == 6:
-            caplen = struct.unpack_from(order + "I", data, at + 20)[0]
-            yield data[at + 28:at + 28 + caplen]
-        elif kind == 3:
-            length = struct.unpack_from(order + "I", data, at + 8)[0]
-            yield data[at + 12:at + 12 + min(length, total - 16)]
-        at += total
+from capture import CaptureError, flow_of, read
 
 
 def read_capture(path):
-    """All packets of a pcap or pcapng file, as a list of bytes."""
+    """All packets of a pcap or pcapng file, as a list of bytes. None of them may be cut."""
     try:
-        with open(path, "rb") as f:
-            data = f.read()
+        found = read(path)
     except OSError as e:
         raise CaptureError("%s: %s" % (path, e.strerror)) from e
-    magic = data[:4]
-    try:
-        if magic in (b"\xd4\xc3\xb2\xa1", b"\x4d\x3c\xb2\xa1"):
-            return list(_read_pcap(data, "<"))
-        if magic in (b"\xa1\xb2\xc3\xd4", b"\xa1\xb2\x3c\x4d"):
-            return list(_read_pcap(data, ">"))
-        if magic == b"\x0a\x0d\x0d\x0a":
-            return list(_read_pcapng(data))
     except CaptureError as e:
         raise CaptureError("%s %s" % (path, e)) from e
-    raise CaptureError("%s is no pcap or pcapng file" % path)
-
-
-def _ports(packet, at):
-    return packet[at:at + 4] if at + 4 <= len(packet) else b""
-
-
-def _ipv4_flow(packet, at):
-    header = (packet[at] & 15) * 4
-    protocol = packet[at + 9]
-    ends = packet[at + 12:at + 20]
-    if struct.unpack_from(">H", packet, at + 6)[0] & 0x3FFF:
-        return ("fragment4", protocol, ends)
-    if protocol in WITH_PORTS:
-        return ("ipv4", protocol, ends, _ports(packet, at + header))
-    return ("ipv4", protocol, ends)
-
-
-def _ipv6_flow(packet, at):
-    protocol = packet[at + 6]
-    ends = packet[at + 8:at + 40]
-    at += 40
-    while protocol in IPV6_EXTENSIONS and at + 8 <= len(packet):
-        protocol, length = packet[at], packet[at + 1]
-        at += 8 + length * 8
-    if protocol == IPV6_FRAGMENT:
-        return ("fragment6", ends)
-    if protocol in WITH_PORTS:
-        return ("ipv6", protocol, ends, _ports(packet, at))
-    return ("ipv6", protocol, ends)
-
-
-def flow_of(packet):
-    """Names the flow of an Ethernet frame, one direction of it."""
-    at, vlans = 12, b""
-    if len(packet) < 14:
-        return ("runt",)
-    kind = struct.unpack_from(">H", packet, at)[0]
-    while kind in ETH_P_VLAN and at + 6 <= len(packet):
-        vlans += packet[at + 2:at + 4]
-        at += 4
-        kind = struct.unpack_from(">H", packet, at)[0]
-    at += 2
-    try:
-        if kind == ETH_P_IPV4 and packet[at] >> 4 == 4:
-            return _ipv4_flow(packet, at) + (vlans,)
-        if kind == ETH_P_IPV6 and packet[at] >> 4 == 6:
-            return _ipv6_flow(packet, at) + (vlans,)
-    except (IndexError, struct.error):
-        pass
-    return ("other", kind, packet[:12], vlans)
+    for packet in found:
+        if packet.length != len(packet.data):
+            raise CaptureError("%s holds a packet of %u bytes cut to %u" % (
+                path, packet.length, len(packet.data)))
+    return [packet.data for packet in found]
 
 
 class Result:
