@@ -22,6 +22,7 @@ struct loop {
 	uint64_t drain_ns; /**< when to flush next */
 	uint64_t house_ns; /**< when to look after workers, statistics and limits next */
 	uint64_t stats_ns; /**< when to print next */
+	uint64_t busy_ns;  /**< when a worker was seen at work last */
 };
 
 static void
@@ -69,10 +70,16 @@ drain(const struct loop *l)
 }
 
 static void
-check_limits(const struct loop *l, uint64_t now)
+check_limits(struct loop *l, uint64_t now)
 {
 	uint64_t ran = now - l->begin_ns, last = stats_last_rx_ns();
-	uint64_t quiet = now > last ? now - last : 0;
+	uint64_t quiet;
+
+	/* not idle: packets may be waiting in a port until a worker has room for them */
+	if (workers_busy())
+		l->busy_ns = now;
+	last = RTE_MAX(last, l->busy_ns);
+	quiet = now > last ? now - last : 0;
 
 	if (conf.exit_after_ms != 0 && ran > conf.exit_after_ms * NS_IN_MS) {
 		say("ending after %.3f s", (double)conf.exit_after_ms / 1000);

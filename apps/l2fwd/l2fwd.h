@@ -271,6 +271,8 @@ void workers_watch(uint64_t now_ns);
 /** Packets with workers now. */
 uint64_t workers_inflight(void);
 unsigned int workers_running(void);
+/** True while a worker that is not found standing has packets. */
+bool workers_busy(void);
 /** Packets that may be received now so that no ring of a moving worker overflows. */
 unsigned int workers_room(void);
 /** Waits for what is in flight, asks the workers to go, takes back the rest, removes rings and control. */

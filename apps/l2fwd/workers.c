@@ -222,6 +222,18 @@ workers_inflight(void)
 	return n;
 }
 
+bool
+workers_busy(void)
+{
+	for (unsigned int i = 0; i < conf.n_workers; i++) {
+		const struct worker *w = &workers[i];
+
+		if (w->state == WORKER_RUNNING && !w->stalled && w->written != w->settled)
+			return true;
+	}
+	return false;
+}
+
 unsigned int
 workers_running(void)
 {
