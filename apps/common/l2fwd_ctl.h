@@ -7,8 +7,8 @@
 
 /**
  * @file
- * What slabio-l2fwd and slabio-worker agree upon: the names of an instance's segments and rings, and the
- * layout of its control segment.
+ * What slabio-l2fwd and slabio-worker agree upon: the names of an instance's segments and rings,
+ * and the layout of its control segment.
  *
  * An instance NAME consists of
  *
@@ -17,9 +17,10 @@
  *   NAME.wS.I.out   ring to the worker in slot S, incarnation I: elements are struct sio_desc
  *   NAME.wS.I.back  ring from that worker: every element of the out ring, in the same order
  *
- * A slot is attached to in three steps: the worker puts its member name (in the control segment) into claim by
- * compare-and-swap, attaches the two rings of the incarnation named in claim, and stores that incarnation in
- * ready. l2fwd alone begins a new incarnation: with fresh rings, and after the claimant's life token dropped.
+ * A slot is attached to in three steps: the worker puts its member name (in the control segment)
+ * into claim by compare-and-swap, attaches the two rings of the incarnation named in claim, and
+ * stores that incarnation in ready. l2fwd alone begins a new incarnation: with fresh rings, and
+ * after the claimant's life token dropped.
  */
 
 #include <stdatomic.h>
@@ -46,11 +47,13 @@
 
 struct l2fwd_slot {
 	/**
-	 * Incarnation << 32 | member name of the worker, 0 while nobody claimed it. Written by l2fwd
-	 * (release, after the rings are there), changed once by a worker (compare-and-swap, acquire-release).
+	 * Incarnation << 32 | member name of the worker, 0 while nobody claimed it. Written by
+	 * l2fwd (release, after the rings are there), changed once by a worker (compare-and-swap,
+	 * acquire-release).
 	 */
 	_Alignas(SIO_CACHE_LINE) _Atomic uint64_t claim;
-	/** The incarnation whose rings the claimant has attached (release); l2fwd reads it (acquire). */
+	/** The incarnation whose rings the claimant has attached (release); l2fwd reads it
+	 * (acquire). */
 	_Atomic uint32_t ready;
 };
 

@@ -3,10 +3,11 @@
  */
 
 /*
- * The packet buffers: payload in a slabio segment that workers map, mbuf headers in EAL memory that they do not.
+ * The packet buffers: payload in a slabio segment that workers map, mbuf headers in EAL memory that
+ * they do not.
  *
- * The segment is registered with EAL as external memory and bound to the mbufs for good (pinned external
- * buffers), so the block of an mbuf follows from its buffer address alone.
+ * The segment is registered with EAL as external memory and bound to the mbufs for good (pinned
+ * external buffers), so the block of an mbuf follows from its buffer address alone.
  */
 
 #include <errno.h>
@@ -107,7 +108,8 @@ struct pool_search {
 	char found[SIO_NAME_LEN];
 };
 
-/* A pool whose name ends in that of the mempool, created by this process, is the one below the mempool. */
+/* A pool whose name ends in that of the mempool, created by this process, is the one below the
+ * mempool. */
 static int
 pool_match(const char *name, uint32_t kind, void *arg)
 {

@@ -5,9 +5,9 @@
 /*
  * Flows and their spread over workers.
  *
- * Order within a flow holds because a flow stays in one bucket, all packets of a bucket that are in flight are
- * with one worker, and a worker returns them in order. A bucket changes its worker only while nothing of it is
- * in flight, or together with all that is (takeback.c).
+ * Order within a flow holds because a flow stays in one bucket, all packets of a bucket that are in
+ * flight are with one worker, and a worker returns them in order. A bucket changes its worker only
+ * while nothing of it is in flight, or together with all that is (takeback.c).
  */
 
 #include <netinet/in.h>

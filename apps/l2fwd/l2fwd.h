@@ -9,9 +9,10 @@
  * @file
  * slabio-l2fwd: what its files share.
  *
- * Ports are polled by lcores as in DPDK's l2fwd example. Without workers each lcore forwards what it receives.
- * With workers one lcore polls all ports, spreads flows over the workers' rings (flow.c, workers.c), and sends
- * what comes back. Nothing here is shared between lcores except counters and the quit flag.
+ * Ports are polled by lcores as in DPDK's l2fwd example. Without workers each lcore forwards what
+ * it receives. With workers one lcore polls all ports, spreads flows over the workers' rings
+ * (flow.c, workers.c), and sends what comes back. Nothing here is shared between lcores except
+ * counters and the quit flag.
  */
 
 #include <stdatomic.h>
@@ -65,7 +66,8 @@ struct config {
 
 extern struct config conf;
 
-/** Parses the application's options into conf. @return 0; 1 only --help was asked for; -EINVAL with a message */
+/** Parses the application's options into conf. @return 0; 1 only --help was asked for; -EINVAL with
+ * a message */
 int options_parse(int argc, char **argv);
 
 /* ---- main.c ---- */
@@ -92,7 +94,8 @@ struct port_stats {
 	_Atomic uint64_t tx_dropped; /**< the port did not take them */
 } __rte_cache_aligned;
 
-/** Where the packets stayed that came in and did not go out. Written by the lcore that works with workers. */
+/** Where the packets stayed that came in and did not go out. Written by the lcore that works with
+ * workers. */
 struct drop_stats {
 	_Atomic uint64_t overflow;  /**< the worker's ring was full */
 	_Atomic uint64_t verdict;   /**< a worker rejected them */
@@ -149,14 +152,16 @@ struct buffers {
 
 extern struct buffers buffers;
 
-/** Makes the payload segment, registers it with EAL and creates the mbuf pool. @return 0 or -errno, message */
+/** Makes the payload segment, registers it with EAL and creates the mbuf pool. @return 0 or -errno,
+ * message */
 int buffers_create(uint32_t n);
 /** Makes the payload segment visible to workers. @return 0 or -errno, with a message */
 int buffers_publish(void);
 /** @return true if all buffers are back; prints what is missing */
 bool buffers_audit(FILE *out);
 void buffers_destroy(void);
-/** Block of a segment's data, by arithmetic. @return its handle; UINT32_MAX if it is not in the payload */
+/** Block of a segment's data, by arithmetic. @return its handle; UINT32_MAX if it is not in the
+ * payload */
 uint32_t buffers_handle(const struct rte_mbuf *m);
 
 /* ---- ports.c ---- */
@@ -168,7 +173,8 @@ struct lcore_ports {
 
 extern struct lcore_ports lcore_ports[RTE_MAX_LCORE];
 
-/** Chooses the ports, their partners and their lcores from conf. @return 0 or -EINVAL, with a message */
+/** Chooses the ports, their partners and their lcores from conf. @return 0 or -EINVAL, with a
+ * message */
 int ports_plan(void);
 /** Mbufs that queues and bursts can hold. */
 uint32_t ports_mbufs(void);
@@ -179,7 +185,8 @@ unsigned int ports_count(void);
 uint16_t ports_nth(unsigned int i);
 /** Where packets of this port go. */
 uint16_t ports_partner(uint16_t port);
-/** Queues a packet for transmission, rewriting its MAC addresses if that is asked for. Takes the packet. */
+/** Queues a packet for transmission, rewriting its MAC addresses if that is asked for. Takes the
+ * packet. */
 void port_send(uint16_t port, struct rte_mbuf *m);
 /** Sends what is queued; what the port does not take is dropped and counted. */
 void port_flush(uint16_t port);
@@ -195,8 +202,8 @@ struct bucket {
 /**
  * Hash of a packet's flow, the same for both directions.
  *
- * Of VLAN ids, IP addresses, protocol and TCP, UDP, SCTP ports; fragments, also the first, without ports; others
- * of MAC addresses and ether type. Reads the first segment only.
+ * Of VLAN ids, IP addresses, protocol and TCP, UDP, SCTP ports; fragments, also the first, without
+ * ports; others of MAC addresses and ether type. Reads the first segment only.
  */
 uint32_t flow_hash(const struct rte_mbuf *m);
 void flow_init(void);
@@ -204,7 +211,8 @@ struct bucket *flow_bucket(uint32_t hash);
 /** Number of a bucket. */
 uint16_t flow_index(const struct bucket *b);
 struct bucket *flow_nth(uint16_t index);
-/** The worker for the next packet of a bucket: moves it to the wanted one if nothing of it is in flight. */
+/** The worker for the next packet of a bucket: moves it to the wanted one if nothing of it is in
+ * flight. */
 uint16_t flow_worker(struct bucket *b);
 /** Spreads the wish over the workers marked usable, moving as few buckets as possible. */
 void flow_spread(const bool *usable, unsigned int n);
@@ -275,9 +283,11 @@ unsigned int workers_running(void);
 bool workers_busy(void);
 /** Packets that may be received now so that no ring of a moving worker overflows. */
 unsigned int workers_room(void);
-/** Waits for what is in flight, asks the workers to go, takes back the rest, removes rings and control. */
+/** Waits for what is in flight, asks the workers to go, takes back the rest, removes rings and
+ * control. */
 void workers_close(void);
-/** Sends a packet on without any worker, or drops it if that is what --no-worker says. Takes the packet. */
+/** Sends a packet on without any worker, or drops it if that is what --no-worker says. Takes the
+ * packet. */
 void forward_self(struct rte_mbuf *m, uint16_t port);
 
 /** Ends a worker's session for breaking the rules: it gets nothing more and must end. */

@@ -3,8 +3,8 @@
  */
 
 /*
- * The instance's control segment: the slots that workers attach to, with a fresh pair of rings for each
- * incarnation, so that no word that a dead worker wrote is ever read by its successor.
+ * The instance's control segment: the slots that workers attach to, with a fresh pair of rings for
+ * each incarnation, so that no word that a dead worker wrote is ever read by its successor.
  */
 
 #include <errno.h>
@@ -14,7 +14,8 @@
 
 #include "l2fwd.h"
 
-/** Workers of a killed predecessor notice within a second; this is how long their segments may stay in use. */
+/** Workers of a killed predecessor notice within a second; this is how long their segments may stay
+ * in use. */
 #define PREDECESSOR_NS (3 * NS_IN_S)
 #define RETRY_US       20000
 

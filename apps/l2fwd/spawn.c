@@ -3,8 +3,8 @@
  */
 
 /*
- * The workers that l2fwd starts itself. A worker that ended is not started again: whoever ended it may start
- * another one in its slot.
+ * The workers that l2fwd starts itself. A worker that ended is not started again: whoever ended it
+ * may start another one in its slot.
  */
 
 #include <errno.h>
@@ -70,7 +70,8 @@ spawn_worker(const char *path, unsigned int slot)
 	sigemptyset(&none);
 	posix_spawnattr_init(&attr);
 	posix_spawnattr_setsigmask(&attr, &none);
-	/* a group of its own: a Ctrl-C on the terminal is for l2fwd, which then asks the workers to go */
+	/* a group of its own: a Ctrl-C on the terminal is for l2fwd, which then asks the workers to
+	 * go */
 	posix_spawnattr_setpgroup(&attr, 0);
 	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP);
 	/* no file of EAL or of a port may be kept open by a worker that outlives l2fwd */

@@ -5,11 +5,11 @@
 /*
  * What becomes of the packets that were with a worker when it went.
  *
- * Positions are the record. Below the back ring's published end packets are done: they are read and sent on like
- * any others. From there to the out ring's consumed position they were in the worker's hands: it may have been
- * killed half-way through changing them, so they are dropped and counted; their buffers are free again. The
- * rest it never read: they go to another worker, each bucket as a whole and in order, so that no flow sees
- * its packets in another order.
+ * Positions are the record. Below the back ring's published end packets are done: they are read and
+ * sent on like any others. From there to the out ring's consumed position they were in the worker's
+ * hands: it may have been killed half-way through changing them, so they are dropped and counted;
+ * their buffers are free again. The rest it never read: they go to another worker, each bucket as a
+ * whole and in order, so that no flow sees its packets in another order.
  *
  * l2fwd's own records say what was sent; the rings only say how far it came, and that is clamped.
  */
@@ -38,7 +38,8 @@ make_room(struct worker *w, unsigned int n)
 static void
 requeue(struct worker *from, struct bucket *b, struct rte_mbuf *m, uint16_t port)
 {
-	/* the bucket's first packet takes the bucket along; all that is in flight of it follows here */
+	/* the bucket's first packet takes the bucket along; all that is in flight of it follows
+	 * here */
 	if (b->worker == from->slot)
 		b->worker = b->want;
 	if (b->worker == WORKER_SELF) {

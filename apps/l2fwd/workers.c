@@ -5,9 +5,10 @@
 /*
  * The traffic between l2fwd and its workers, and the watch over them.
  *
- * The record of what is with a worker is l2fwd's own: one entry for each position of the out ring. A descriptor on
- * the back ring at position p must name the block that went out at position p; whatever else it says is checked
- * against the block's bounds. A worker that breaks this gets nothing more.
+ * The record of what is with a worker is l2fwd's own: one entry for each position of the out ring.
+ * A descriptor on the back ring at position p must name the block that went out at position p;
+ * whatever else it says is checked against the block's bounds. A worker that breaks this gets
+ * nothing more.
  */
 
 #include <errno.h>
@@ -20,7 +21,8 @@
 
 #include "l2fwd.h"
 
-/** A worker with packets queued that has not moved for so long is standing: its idle flows go elsewhere. */
+/** A worker with packets queued that has not moved for so long is standing: its idle flows go
+ * elsewhere. */
 #define STALL_NS (200 * NS_IN_MS)
 /** Pause between two looks at the workers' life tokens. */
 #define WATCH_NS (2 * NS_IN_MS)
@@ -135,7 +137,8 @@ worker_flush(struct worker *w)
 
 	if (n == 0 || w->state != WORKER_RUNNING)
 		return;
-	/* what is recorded never exceeds the capacity, so there is room, unless its words were overwritten */
+	/* what is recorded never exceeds the capacity, so there is room, unless its words were
+	 * overwritten */
 	if (sio_rbuff_write_bulk(w->out, w->staged, n) != (int)n)
 		worker_break(w, "its out ring refuses descriptors that must fit");
 	w->n_staged = 0;

@@ -3,10 +3,12 @@
  */
 
 /*
- * The worker's loop: read a burst, look at every packet, write all its descriptors back in the order they came.
+ * The worker's loop: read a burst, look at every packet, write all its descriptors back in the
+ * order they came.
  *
- * That order is a promise: position p of the back ring answers position p of the out ring, so what lies between
- * the two published ends is exactly what is with this worker, also when it is killed here.
+ * That order is a promise: position p of the back ring answers position p of the out ring, so what
+ * lies between the two published ends is exactly what is with this worker, also when it is killed
+ * here.
  */
 
 #include <errno.h>
@@ -16,7 +18,8 @@
 
 #include "worker.h"
 
-/** Descriptors read at once: what is in the worker's hands when it is killed is at most this and one chain. */
+/** Descriptors read at once: what is in the worker's hands when it is killed is at most this and
+ * one chain. */
 #define BURST 32u
 #define HANDS (BURST + L2FWD_CHAIN_MAX)
 /** Empty reads before the worker goes to sleep. */

@@ -7,8 +7,8 @@
 
 /**
  * @file
- * slabio-worker: what its files share. The worker links no DPDK; it sees an instance of slabio-l2fwd through the
- * segments and rings that l2fwd_ctl.h describes.
+ * slabio-worker: what its files share. The worker links no DPDK; it sees an instance of
+ * slabio-l2fwd through the segments and rings that l2fwd_ctl.h describes.
  */
 
 #include <signal.h>

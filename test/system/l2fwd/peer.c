@@ -3,12 +3,15 @@
  */
 
 /*
- * What slabio-l2fwd and slabio-worker must cope with: segments of other kinds, and workers that break the rules.
+ * What slabio-l2fwd and slabio-worker must cope with: segments of other kinds, and workers that
+ * break the rules.
  *
- *   peer segment NAME KIND VERSION   publishes a segment (KIND: four letters) and keeps it until its input ends
+ *   peer segment NAME KIND VERSION   publishes a segment (KIND: four letters), keeps it until its
+ *                                    input ends
  *   peer claim NAME                  claims slot 0 of an instance and dies at once
- *   peer FAULT NAME                  works in slot 0, returns 100 descriptors as they came, then one with FAULT:
- *                                    position, handle, length, more, short, again (the one before once more)
+ *   peer FAULT NAME                  works in slot 0, returns 100 descriptors as they came, then
+ *                                    one with FAULT: position, handle, length, more, short, again
+ *                                    (the one before once more)
  */
 
 #include <signal.h>
