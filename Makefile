@@ -3,7 +3,7 @@
 
 BUILD ?= build
 
-.PHONY: all setup demo test clean
+.PHONY: all setup demo bench test clean
 
 all: $(BUILD)/build.ninja
 	@ninja -C $(BUILD)
@@ -22,6 +22,11 @@ setup:
 demo: setup
 	@$(MAKE) --no-print-directory all
 	@usertools/demo.sh
+
+# Under three minutes; BENCH adds options, such as BENCH="--preset bars".
+bench: setup
+	@$(MAKE) --no-print-directory all
+	@$(BUILD)/apps/bench/slabio-bench --json $(BUILD)/bench.json --csv $(BUILD)/bench.csv $(BENCH)
 
 test: setup
 	@$(MAKE) --no-print-directory all
