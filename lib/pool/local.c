@@ -124,8 +124,7 @@ take_shard(struct sio_pool *pool, struct sio_local *local)
 		local->owner = sio_mag_owner(SIO_MAG_SHARD, s, local->member);
 		local->hot = &shard->hot;
 		/* whoever had it before left from outside, or was settled by recovery */
-		local->epoch_now = atomic_load_explicit(&shard->hot.epoch, memory_order_relaxed);
-		if (local->epoch_now & 1)
+		if (atomic_load_explicit(&shard->hot.epoch, memory_order_relaxed) & 1)
 			shard_leave(local);
 		return;
 	}

@@ -91,7 +91,6 @@ struct sio_slot {
 struct sio_local {
 	struct sio_slot loaded;
 	struct sio_shard_hot *hot; /**< of the shard; private_hot if the thread has none */
-	uint32_t epoch_now;
 	bool fence;
 	struct sio_slot prev;
 	uint64_t owner; /**< how my magazines' words begin: SHARD or HAND, shard, member */
@@ -268,28 +267,36 @@ void sio_local_pool_remove(struct sio_pool *pool);
  * all CPUs before it looks at the epoch. Only the compiler must keep the order. A process that such a barrier does
  * not reach exchanges instead, as does a build for ThreadSanitizer, which knows no such barrier.
  */
-static inline void
+static inline uint32_t
 shard_enter(struct sio_local *local)
 {
-	uint32_t epoch = local->epoch_now + 1;
+	/* relaxed: nobody else writes it */
+	uint32_t epoch = atomic_load_explicit(&local->hot->epoch, memory_order_relaxed) + 1;
 
-	local->epoch_now = epoch;
 #ifndef __SANITIZE_THREAD__
 	if (SIO_LIKELY(!local->fence)) {
 		atomic_store_explicit(&local->hot->epoch, epoch, memory_order_relaxed);
 		atomic_signal_fence(memory_order_seq_cst);
-		return;
+		return epoch;
 	}
 #endif
 	/* partner: the thief's compare-and-swap of the word, then its load of the epoch, both seq_cst */
 	atomic_exchange_explicit(&local->hot->epoch, epoch, memory_order_seq_cst);
+	return epoch;
+}
+
+/** Leaves, with what shard_enter() returned: fast ways keep it in a register. */
+static inline void
+shard_leave_from(struct sio_local *local, uint32_t epoch)
+{
+	/* release: who sees the even value sees what was done inside (steal.c) */
+	atomic_store_explicit(&local->hot->epoch, epoch + 1, memory_order_release);
 }
 
 static inline void
 shard_leave(struct sio_local *local)
 {
-	/* release: who sees the even value sees what was done inside (steal.c) */
-	atomic_store_explicit(&local->hot->epoch, ++local->epoch_now, memory_order_release);
+	shard_leave_from(local, atomic_load_explicit(&local->hot->epoch, memory_order_relaxed));
 }
 
 /** True if the magazine in the slot is still this thread's. Only inside. */

@@ -443,12 +443,13 @@ static inline __attribute__((always_inline)) int
 take(struct sio_pool *pool, enum kind kind, void *blocks, unsigned int n)
 {
 	struct sio_local *local = sio_local_find(pool);
+	uint32_t epoch;
 
 	if (SIO_UNLIKELY(local == NULL))
 		return take_first(pool, kind, blocks, n);
 	if (SIO_UNLIKELY(n > pool->n_blocks))
 		return -EINVAL;
-	shard_enter(local);
+	epoch = shard_enter(local);
 	if (SIO_LIKELY(sio_slot_mine(&local->loaded))) {
 		struct sio_magazine *mag = local->loaded.mag;
 		uint32_t count = sio_mag_count_now(mag);
@@ -457,7 +458,7 @@ take(struct sio_pool *pool, enum kind kind, void *blocks, unsigned int n)
 			copy_out(pool, kind, blocks, mag, count - n, n);
 			atomic_store_explicit(&mag->count, count - n, memory_order_release);
 			sio_count(&local->hot->taken, n);
-			shard_leave(local);
+			shard_leave_from(local, epoch);
 			return 0;
 		}
 	}
@@ -488,10 +489,11 @@ static inline __attribute__((always_inline)) int
 give(struct sio_pool *pool, enum kind kind, const void *blocks, unsigned int n)
 {
 	struct sio_local *local = sio_local_find(pool);
+	uint32_t epoch;
 
 	if (SIO_UNLIKELY(local == NULL))
 		return give_first(pool, kind, blocks, n);
-	shard_enter(local);
+	epoch = shard_enter(local);
 	if (SIO_LIKELY(sio_slot_mine(&local->loaded))) {
 		struct sio_magazine *mag = local->loaded.mag;
 		uint32_t count = sio_mag_count_now(mag);
@@ -501,11 +503,11 @@ give(struct sio_pool *pool, enum kind kind, const void *blocks, unsigned int n)
 			SIO_LIKELY(copy_in(pool, kind, mag, count, blocks, n))) {
 			atomic_store_explicit(&mag->count, count + n, memory_order_release);
 			sio_count(&local->hot->given, n);
-			shard_leave(local);
+			shard_leave_from(local, epoch);
 			return 0;
 		}
 	}
-	shard_leave(local);
+	shard_leave_from(local, epoch);
 	return give_slow(local, kind, blocks, n);
 }
 
