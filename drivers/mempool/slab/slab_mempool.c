@@ -126,6 +126,7 @@ static int
 slab_data_fill(const struct rte_mempool *mp, struct slab_data *data)
 {
 	char name[SIO_NAME_LEN];
+	struct sio_pool_info info;
 	struct sio_pool *pool;
 	uint64_t uid;
 	int ret;
@@ -155,6 +156,8 @@ slab_data_fill(const struct rte_mempool *mp, struct slab_data *data)
 		return ret;
 	}
 	memcpy(data->name, name, sizeof(name));
+	sio_pool_info(pool, &info);
+	data->check = (info.flags & SIO_POOL_CHECK) != 0;
 	data->uid = uid;
 	data->magic = SLAB_MAGIC;
 	return 0;
@@ -327,13 +330,14 @@ slab_no_pool(const struct rte_mempool *mp, const char *what, unsigned int n)
 	return -EINVAL;
 }
 
-int
-slab_enqueue(struct rte_mempool *mp, void *const *objs, unsigned int n)
+/* The first put of a process, one that is checked, or one that fails. */
+static __rte_noinline int
+slab_enqueue_slow(struct rte_mempool *mp, void *const *objs, unsigned int n)
 {
 	struct sio_pool *pool = slab_pool(mp);
 	int ret;
 
-	if (unlikely(pool == NULL))
+	if (pool == NULL)
 		return slab_no_pool(mp, "put", n);
 	ret = sio_pool_give_ptr(pool, objs, n);
 	if (likely(ret == 0))
@@ -342,13 +346,35 @@ slab_enqueue(struct rte_mempool *mp, void *const *objs, unsigned int n)
 			      : slab_no_pool(mp, "put", n);
 }
 
-int
-slab_dequeue(struct rte_mempool *mp, void **objs, unsigned int n)
+static __rte_noinline int
+slab_dequeue_slow(struct rte_mempool *mp, void **objs, unsigned int n)
 {
 	struct sio_pool *pool = slab_pool(mp);
 
-	if (unlikely(pool == NULL))
+	if (pool == NULL)
 		return slab_no_pool(mp, "get", n);
+	return sio_pool_take_ptr(pool, objs, n) == 0 ? 0 : -ENOBUFS;
+}
+
+/* Calls of slow ways are in tail position here, so that the fast way saves no registers. */
+int
+slab_enqueue(struct rte_mempool *mp, void *const *objs, unsigned int n)
+{
+	struct sio_pool *pool = slab_pool_find(mp);
+	const struct slab_data *data = mp->pool_data;
+
+	if (unlikely(pool == NULL || data->check))
+		return slab_enqueue_slow(mp, objs, n);
+	return sio_pool_give_ptr(pool, objs, n);
+}
+
+int
+slab_dequeue(struct rte_mempool *mp, void **objs, unsigned int n)
+{
+	struct sio_pool *pool = slab_pool_find(mp);
+
+	if (unlikely(pool == NULL))
+		return slab_dequeue_slow(mp, objs, n);
 	return likely(sio_pool_take_ptr(pool, objs, n) == 0) ? 0 : -ENOBUFS;
 }
 

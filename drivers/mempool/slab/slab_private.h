@@ -47,6 +47,8 @@ struct slab_data {
 	/* written by alloc before the mempool can be found by others, and by free */
 	uint64_t magic;
 	uint64_t uid;
+	/* every object put is checked, see SLAB_CHECK_ENV */
+	bool check;
 	char name[SIO_NAME_LEN];
 	/* pointers given back that are no objects of this mempool; any process adds */
 	_Alignas(RTE_CACHE_LINE_SIZE) _Atomic uint64_t foreign;
@@ -93,25 +95,30 @@ struct sio_pool *slab_pool_count(const struct rte_mempool *mp);
 /* True for the 1st, 2nd, 4th, 8th ... time: for messages from the data path. */
 bool slab_log_due(_Atomic uint64_t *times);
 
+/* The pool if this process has it open: no more than the data path needs. NULL: ask slab_pool(). */
 static __rte_always_inline struct sio_pool *
-slab_pool(const struct rte_mempool *mp)
+slab_pool_find(const struct rte_mempool *mp)
 {
 	const struct slab_data *data = mp->pool_data;
+	struct slab_entry *entry;
+	uint64_t uid;
 
-	if (likely(data != NULL && data->magic == SLAB_MAGIC)) {
-		const uint64_t uid = data->uid;
-		struct slab_entry *entry = &slab_table[uid % SLAB_TABLE_SIZE];
+	if (unlikely(data == NULL || data->magic != SLAB_MAGIC))
+		return NULL;
+	uid = data->uid;
+	entry = &slab_table[uid % SLAB_TABLE_SIZE];
+	/* acquire: partner of the release in slab_table.c that completes an entry */
+	if (unlikely(atomic_load_explicit(&entry->uid, memory_order_acquire) != uid))
+		return NULL;
+	return atomic_load_explicit(&entry->pool, memory_order_acquire);
+}
 
-		/* acquire: partner of the release in slab_table.c that completes an entry */
-		if (likely(atomic_load_explicit(&entry->uid, memory_order_acquire) == uid)) {
-			struct sio_pool *pool =
-				atomic_load_explicit(&entry->pool, memory_order_acquire);
+static inline struct sio_pool *
+slab_pool(const struct rte_mempool *mp)
+{
+	struct sio_pool *pool = slab_pool_find(mp);
 
-			if (likely(pool != NULL))
-				return pool;
-		}
-	}
-	return slab_pool_slow(mp);
+	return likely(pool != NULL) ? pool : slab_pool_slow(mp);
 }
 
 /* slab_mempool.c */
