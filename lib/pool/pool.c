@@ -35,7 +35,7 @@ default_magazine_size(uint32_t n_blocks)
 	uint32_t share = n_blocks / (8 * (cpus > 0 ? (uint32_t)cpus : 1));
 	uint32_t size = SIO_MAGAZINE_MIN;
 
-	while (size < 128 && size * 2 <= share)
+	while (size < 512 && size * 2 <= share)
 		size *= 2;
 	return size;
 }
