@@ -64,8 +64,8 @@ inverse_odd(uint64_t odd)
 }
 
 /*
- * Builds the map anew. Where there is no memory for it, the old one stays, and blocks of the new chunks have no
- * address for now.
+ * Builds the map anew. Where there is no memory for it, the old one stays, and until it can be built blocks of the
+ * new chunks have no address.
  */
 const struct sio_map *
 sio_map_refresh(struct sio_pool *pool)

@@ -115,13 +115,16 @@ opts_check(const struct sio_pool_opts *opts)
 	return 0;
 }
 
-/* Everything of the process's side that follows from the header. */
+/* Numbers the pool in this process; everything of the process's side that follows from the header. */
 static int
 pool_open(struct sio_pool *pool)
 {
 	struct sio_pool_hdr *hdr = pool->hdr;
 	uint8_t *start = (uint8_t *)hdr;
+	int ret = sio_local_pool_add(pool);
 
+	if (ret != 0)
+		return ret;
 	pool->n_blocks = hdr->n_blocks;
 	pool->magazine_size = hdr->magazine_size;
 	pool->n_magazines = hdr->n_magazines;
@@ -138,6 +141,7 @@ pool_open(struct sio_pool *pool)
 	pool->chunks = (struct sio_chunk *)(void *)(start + hdr->chunks_off);
 	pthread_mutex_init(&pool->lock, NULL);
 	if (sio_map_refresh(pool) == NULL) {
+		sio_local_pool_remove(pool);
 		pthread_mutex_destroy(&pool->lock);
 		return -ENOMEM;
 	}
@@ -254,12 +258,7 @@ sio_pool_create(const struct sio_pool_opts *opts, struct sio_pool **out)
 	}
 	pool->hdr = sio_segment_data(pool->seg);
 	header_fill(pool->hdr, opts, &g, max_shards);
-	ret = sio_local_pool_add(pool);
-	if (ret == 0) {
-		ret = pool_open(pool);
-		if (ret != 0)
-			sio_local_pool_remove(pool);
-	}
+	ret = pool_open(pool);
 	if (ret != 0) {
 		sio_segment_detach(pool->seg);
 		free(pool);
@@ -361,12 +360,7 @@ sio_pool_attach(const char *name, const struct sio_pool_attach_opts *opts, struc
 	if (ret == 0 && pool->hdr->payload[0] != '\0' && !opts->observe && !opts->no_payload)
 		ret = payload_attach(pool);
 	if (ret == 0)
-		ret = sio_local_pool_add(pool);
-	if (ret == 0) {
 		ret = pool_open(pool);
-		if (ret != 0)
-			sio_local_pool_remove(pool);
-	}
 	if (ret != 0) {
 		if (pool->payload != NULL)
 			sio_segment_detach(pool->payload);

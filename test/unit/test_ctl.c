@@ -5,7 +5,7 @@
 /* slabioctl as people run it: what it prints and its exit status. SLABIOCTL names the program. */
 
 #include "unit_env.h"
-#include <slabio/pool.h>
+#include "unit_pool.h"
 #include <slabio/rbuff.h>
 
 static char output[16384];
@@ -27,23 +27,6 @@ ctl(const char *arguments)
 	status = pclose(pipe);
 	assert_true(WIFEXITED(status));
 	return WEXITSTATUS(status);
-}
-
-static struct sio_pool *
-make(const char *name)
-{
-	struct sio_pool_opts opts = {
-		.sz = sizeof(opts),
-		.name = name,
-		.n_blocks = 100,
-		.block_size = 64,
-		.magazine_size = 8,
-		.backing = SIO_BACKING_MEMFD,
-	};
-	struct sio_pool *pool;
-
-	assert_int_equal(sio_pool_create(&opts, &pool), 0);
-	return pool;
 }
 
 static void
@@ -79,7 +62,7 @@ what_is_not_there_is_told_and_ends_with_2(void **state)
 static void
 the_audit_tells_rest_use_and_faults_apart(void **state)
 {
-	struct sio_pool *pool = make("audited");
+	struct sio_pool *pool = unit_pool("audited", 100, 8, 0, 0);
 	uint32_t handles[10];
 
 	(void)state;
@@ -108,7 +91,7 @@ the_audit_meets_blocks_in_the_rings_of_the_pool(void **state)
 		.pool = "ringed",
 		.pair = "back",
 	};
-	struct sio_pool *pool = make("ringed");
+	struct sio_pool *pool = unit_pool("ringed", 100, 8, 0, 0);
 	struct sio_rbuff *out, *back;
 	struct sio_desc desc = {0};
 	uint32_t handles[10];
@@ -145,7 +128,7 @@ the_audit_meets_blocks_in_the_rings_of_the_pool(void **state)
 static void
 list_info_shards_and_top_show_the_pool(void **state)
 {
-	struct sio_pool *pool = make("shown");
+	struct sio_pool *pool = unit_pool("shown", 100, 8, 0, 0);
 	uint32_t handles[10];
 
 	(void)state;
@@ -184,7 +167,7 @@ dies_with_blocks(void *arg)
 static void
 reclaim_brings_back_what_the_dead_had_in_shards(void **state)
 {
-	struct sio_pool *pool = make("reclaimed");
+	struct sio_pool *pool = unit_pool("reclaimed", 100, 8, 0, 0);
 
 	(void)state;
 	assert_int_equal(unit_wait(unit_fork(dies_with_blocks, NULL)), 128 + SIGKILL);
@@ -204,7 +187,7 @@ dies_with_a_pool(void *arg)
 {
 	struct unit_gate *gate = arg;
 
-	make("dead");
+	unit_pool("dead", 100, 8, 0, 0);
 	unit_gate_open(gate);
 	sleep(50);
 	return 0;

@@ -5,7 +5,7 @@
 /* One process, one thread: what the pool's calls promise, and how they fail. */
 
 #include "unit_env.h"
-#include <slabio/pool.h>
+#include "unit_pool.h"
 
 #define N 1000
 
@@ -22,46 +22,6 @@ names(void)
 		n += entry->d_name[0] != '.';
 	closedir(dir);
 	return n;
-}
-
-static struct sio_pool *
-make(const char *name, uint32_t n, uint32_t magazine_size, uint32_t flags)
-{
-	struct sio_pool_opts opts = {
-		.sz = sizeof(opts),
-		.name = name,
-		.n_blocks = n,
-		.block_size = 100,
-		.magazine_size = magazine_size,
-		.flags = flags,
-		.backing = SIO_BACKING_MEMFD,
-	};
-	struct sio_pool *pool;
-
-	assert_int_equal(sio_pool_create(&opts, &pool), 0);
-	return pool;
-}
-
-static struct sio_audit_report
-audit(struct sio_pool *pool)
-{
-	struct sio_audit_report report;
-	struct sio_audit *a;
-
-	assert_int_equal(sio_audit_begin(pool, &a), 0);
-	sio_audit_end(a, &report);
-	return report;
-}
-
-static void
-assert_all_free(struct sio_pool *pool, uint32_t n)
-{
-	struct sio_audit_report report = audit(pool);
-
-	assert_true(sio_audit_clean(&report));
-	assert_int_equal(report.met[SIO_PLACE_DEPOT] + report.met[SIO_PLACE_SHARD], n);
-	assert_int_equal(report.outstanding, 0);
-	assert_int_equal(sio_pool_free_count(pool), n);
 }
 
 static void
@@ -116,7 +76,7 @@ every_block_is_taken_once_and_has_its_own_memory(void **state)
 
 	(void)state;
 	for (unsigned int f = 0; f < 2; f++) {
-		struct sio_pool *pool = make("once", N, 0, flags[f]);
+		struct sio_pool *pool = unit_pool("once", N, 0, 0, flags[f]);
 
 		memset(seen, 0, sizeof(seen));
 		for (unsigned int i = 0; i < N; i++) {
@@ -131,7 +91,7 @@ every_block_is_taken_once_and_has_its_own_memory(void **state)
 		for (unsigned int i = 0; i < N; i++)
 			assert_int_equal(*(uint8_t *)sio_pool_addr(pool, handles[i]), i & 0xff);
 		assert_int_equal(sio_pool_give(pool, handles, N), 0);
-		assert_all_free(pool, N);
+		unit_assert_all_free(pool, N);
 		sio_pool_destroy(pool);
 	}
 }
@@ -139,7 +99,7 @@ every_block_is_taken_once_and_has_its_own_memory(void **state)
 static void
 bulk_takes_all_or_nothing(void **state)
 {
-	struct sio_pool *pool = make("bulk", 100, 8, 0);
+	struct sio_pool *pool = unit_pool("bulk", 100, 8, 0, 0);
 	uint32_t handles[101];
 
 	(void)state;
@@ -156,26 +116,26 @@ bulk_takes_all_or_nothing(void **state)
 		assert_int_equal(sio_pool_free_count(pool), 100 - n);
 		assert_int_equal(sio_pool_give(pool, handles, n), 0);
 	}
-	assert_all_free(pool, 100);
+	unit_assert_all_free(pool, 100);
 	sio_pool_destroy(pool);
 }
 
 static void
 a_request_larger_than_the_pool_is_an_error_at_once(void **state)
 {
-	struct sio_pool *pool = make("large", 10, 2, 0);
+	struct sio_pool *pool = unit_pool("large", 10, 2, 0, 0);
 	uint32_t handles[11];
 
 	(void)state;
 	assert_int_equal(sio_pool_take(pool, handles, 11), -EINVAL);
-	assert_all_free(pool, 10);
+	unit_assert_all_free(pool, 10);
 	sio_pool_destroy(pool);
 }
 
 static void
 what_was_given_last_is_taken_first(void **state)
 {
-	struct sio_pool *pool = make("lifo", 64, 16, 0);
+	struct sio_pool *pool = unit_pool("lifo", 64, 16, 0, 0);
 	uint32_t handles[4], again[4];
 
 	(void)state;
@@ -192,7 +152,7 @@ what_was_given_last_is_taken_first(void **state)
 static void
 a_strange_handle_or_address_is_refused_whole(void **state)
 {
-	struct sio_pool *pool = make("strange", 64, 16, 0);
+	struct sio_pool *pool = unit_pool("strange", 64, 16, 0, 0);
 	uint32_t handles[4];
 	void *blocks[3];
 	uint32_t handle;
@@ -217,14 +177,14 @@ a_strange_handle_or_address_is_refused_whole(void **state)
 	assert_int_equal(sio_pool_give_ptr(pool, blocks, 2), 0);
 	assert_int_equal(sio_pool_handle(pool, (char *)blocks[0] + 64, &handle), -EINVAL);
 	assert_null(sio_pool_addr(pool, 64));
-	assert_all_free(pool, 64);
+	unit_assert_all_free(pool, 64);
 	sio_pool_destroy(pool);
 }
 
 static void
 handles_and_addresses_name_the_same_blocks(void **state)
 {
-	struct sio_pool *pool = make("both", 64, 16, 0);
+	struct sio_pool *pool = unit_pool("both", 64, 16, 0, 0);
 	void *blocks[64];
 	uint32_t handle;
 
@@ -235,7 +195,7 @@ handles_and_addresses_name_the_same_blocks(void **state)
 		assert_ptr_equal(sio_pool_addr(pool, handle), blocks[i]);
 		assert_int_equal(sio_pool_give(pool, &handle, 1), 0);
 	}
-	assert_all_free(pool, 64);
+	unit_assert_all_free(pool, 64);
 	sio_pool_destroy(pool);
 }
 
@@ -264,7 +224,7 @@ a_handle_without_memory_is_refused(void **state)
 		assert_int_equal(sio_pool_give(pool, &strange, 1), -EINVAL);
 		assert_int_equal(sio_pool_free_count(pool), 0);
 		assert_int_equal(sio_pool_give(pool, handles, 4), 0);
-		assert_all_free(pool, 4);
+		unit_assert_all_free(pool, 4);
 		sio_pool_destroy(pool);
 	}
 }
@@ -273,7 +233,7 @@ static void
 addresses_are_refused_where_the_payload_is_not_mapped(void **state)
 {
 	struct sio_pool_attach_opts opts = {.sz = sizeof(opts), .no_payload = true};
-	struct sio_pool *pool = make("bare", 64, 16, 0), *bare;
+	struct sio_pool *pool = unit_pool("bare", 64, 16, 0, 0), *bare;
 	uint32_t handle;
 	void *block;
 
@@ -285,7 +245,7 @@ addresses_are_refused_where_the_payload_is_not_mapped(void **state)
 	assert_int_equal(sio_pool_take_one(bare, &handle), 0);
 	assert_int_equal(sio_pool_give(bare, &handle, 1), 0);
 	sio_pool_detach(bare);
-	assert_all_free(pool, 64);
+	unit_assert_all_free(pool, 64);
 	sio_pool_destroy(pool);
 }
 
@@ -336,7 +296,7 @@ lent_memory_comes_in_chunks_of_any_pitch(void **state)
 		assert_ptr_equal(sio_pool_addr(pool, handle), blocks[i]);
 	}
 	assert_int_equal(sio_pool_give_ptr(pool, blocks, 100), 0);
-	assert_all_free(pool, 100);
+	unit_assert_all_free(pool, 100);
 	sio_pool_destroy(pool);
 }
 
@@ -411,13 +371,13 @@ smallest_pools_and_magazines_work(void **state)
 	(void)state;
 	for (uint32_t n = 1; n <= 5; n++) {
 		for (uint32_t m = 2; m <= 4; m++) {
-			struct sio_pool *pool = make("small", n, m, SIO_POOL_EXACT);
+			struct sio_pool *pool = unit_pool("small", n, m, 0, SIO_POOL_EXACT);
 
 			for (unsigned int round = 0; round < 20; round++) {
 				assert_int_equal(sio_pool_take(pool, handles, n), 0);
 				assert_int_equal(sio_pool_give(pool, handles, n), 0);
 			}
-			assert_all_free(pool, n);
+			unit_assert_all_free(pool, n);
 			sio_pool_destroy(pool);
 		}
 	}
@@ -426,7 +386,7 @@ smallest_pools_and_magazines_work(void **state)
 static void
 giving_in_any_order_fills_and_empties_magazines(void **state)
 {
-	struct sio_pool *pool = make("order", 512, 8, 0);
+	struct sio_pool *pool = unit_pool("order", 512, 8, 0, 0);
 	uint32_t held[512], n_held = 0, total = 0;
 
 	(void)state;
@@ -446,7 +406,7 @@ giving_in_any_order_fills_and_empties_magazines(void **state)
 		}
 		total += n;
 		if (i % 1000 == 0) {
-			struct sio_audit_report report = audit(pool);
+			struct sio_audit_report report = unit_audit(pool);
 
 			assert_true(sio_audit_clean(&report));
 			assert_int_equal(report.outstanding, n_held);
@@ -454,14 +414,14 @@ giving_in_any_order_fills_and_empties_magazines(void **state)
 	}
 	assert_true(total > 0);
 	assert_int_equal(sio_pool_give(pool, held, n_held), 0);
-	assert_all_free(pool, 512);
+	unit_assert_all_free(pool, 512);
 	sio_pool_destroy(pool);
 }
 
 static void
 info_tells_the_geometry(void **state)
 {
-	struct sio_pool *pool = make("info", 333, 16, SIO_POOL_EXACT);
+	struct sio_pool *pool = unit_pool("info", 333, 16, 0, SIO_POOL_EXACT);
 	struct sio_pool_info info;
 	uint32_t handle;
 
@@ -485,14 +445,14 @@ info_tells_the_geometry(void **state)
 	sio_pool_thread_end(pool);
 	sio_pool_info(pool, &info);
 	assert_int_equal(info.shards_used, 0);
-	assert_all_free(pool, 333);
+	unit_assert_all_free(pool, 333);
 	sio_pool_destroy(pool);
 }
 
 static void
 a_block_given_twice_is_found_by_the_audit(void **state)
 {
-	struct sio_pool *pool = make("double", 64, 16, 0);
+	struct sio_pool *pool = unit_pool("double", 64, 16, 0, 0);
 	struct sio_audit_report report;
 	uint32_t handles[2];
 
@@ -500,7 +460,7 @@ a_block_given_twice_is_found_by_the_audit(void **state)
 	assert_int_equal(sio_pool_take(pool, handles, 2), 0);
 	assert_int_equal(sio_pool_give(pool, handles, 1), 0);
 	assert_int_equal(sio_pool_give(pool, handles, 1), 0);
-	report = audit(pool);
+	report = unit_audit(pool);
 	assert_int_equal(report.twice, 1);
 	assert_false(sio_audit_clean(&report));
 	sio_pool_destroy(pool);
@@ -509,7 +469,7 @@ a_block_given_twice_is_found_by_the_audit(void **state)
 static void
 the_audit_counts_what_callers_meet_in_rings_and_ports(void **state)
 {
-	struct sio_pool *pool = make("meet", 64, 16, 0);
+	struct sio_pool *pool = unit_pool("meet", 64, 16, 0, 0);
 	struct sio_audit_report report;
 	struct sio_audit *a;
 	uint32_t handles[3];
@@ -558,11 +518,11 @@ an_observer_sees_but_cannot_take(void **state)
 	opts.sz = 1;
 	assert_int_equal(sio_pool_attach("nobody", &opts, &other), -EINVAL);
 	opts.sz = sizeof(opts);
-	pool = make("seen", 64, 16, 0);
+	pool = unit_pool("seen", 64, 16, 0, 0);
 	assert_int_equal(sio_pool_attach("seen", &opts, &other), 0);
-	assert_all_free(other, 64);
+	unit_assert_all_free(other, 64);
 	sio_pool_detach(other);
-	assert_all_free(pool, 64);
+	unit_assert_all_free(pool, 64);
 	sio_pool_destroy(pool);
 }
 

@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 #include <sys/mman.h>
 #include "pool/pool_layout.h"
+#include "unit_pool.h"
 
 enum { N = 160, PROCESSES = 4 };
 
@@ -28,35 +29,6 @@ board_make(void)
 
 	assert_true(board != MAP_FAILED);
 	return board;
-}
-
-static struct sio_pool *
-make(const char *name, uint32_t flags)
-{
-	struct sio_pool_opts opts = {
-		.sz = sizeof(opts),
-		.name = name,
-		.n_blocks = N,
-		.block_size = 64,
-		.magazine_size = 8,
-		.flags = flags,
-		.backing = SIO_BACKING_MEMFD,
-	};
-	struct sio_pool *pool;
-
-	assert_int_equal(sio_pool_create(&opts, &pool), 0);
-	return pool;
-}
-
-static struct sio_audit_report
-audit(struct sio_pool *pool)
-{
-	struct sio_audit_report report;
-	struct sio_audit *a;
-
-	assert_int_equal(sio_audit_begin(pool, &a), 0);
-	sio_audit_end(a, &report);
-	return report;
 }
 
 struct job {
@@ -130,7 +102,7 @@ processes_share_a_pool_and_have_no_block_twice(void **state)
 	(void)state;
 	for (unsigned int f = 0; f < 2; f++) {
 		struct board *board = board_make();
-		struct sio_pool *pool = make("share", pool_flags[f]);
+		struct sio_pool *pool = unit_pool("share", N, 8, 0, pool_flags[f]);
 		struct sio_audit_report report;
 		struct job jobs[PROCESSES];
 		pid_t pids[PROCESSES];
@@ -148,7 +120,7 @@ processes_share_a_pool_and_have_no_block_twice(void **state)
 		assert_int_equal(atomic_load(&board->faults), 0);
 		assert_true(atomic_load(&board->taken) > 0);
 		assert_true(atomic_load(&board->dry) > 0);
-		report = audit(pool);
+		report = unit_audit(pool);
 		assert_true(sio_audit_clean(&report));
 		assert_int_equal(report.outstanding, 0);
 		/* a thief may have put a magazine back after its owner had left */
@@ -183,7 +155,7 @@ blocks_in_the_shard_of_an_idle_or_stopped_process_can_be_taken(void **state)
 	(void)state;
 	for (unsigned int f = 0; f < 4; f++) {
 		struct board *board = board_make();
-		struct sio_pool *pool = make("idle", pool_flags[f & 1]);
+		struct sio_pool *pool = unit_pool("idle", N, 8, 0, pool_flags[f & 1]);
 		struct sio_audit_report report;
 		struct unit_gate gate;
 		struct job job = {.board = board, .name = "idle", .gate = &gate};
@@ -201,7 +173,7 @@ blocks_in_the_shard_of_an_idle_or_stopped_process_can_be_taken(void **state)
 			assert_int_equal(atomic_exchange(&board->holder[handles[i]], 2), 0);
 		}
 		assert_int_equal(sio_pool_take_one(pool, &handles[0]), -ENOBUFS);
-		report = audit(pool);
+		report = unit_audit(pool);
 		assert_int_equal(report.met[SIO_PLACE_SHARD] + report.met[SIO_PLACE_DEPOT], 0);
 		assert_int_equal(report.outstanding, pool_flags[f & 1] ? 0 : N);
 		assert_int_equal(report.met[SIO_PLACE_HELD], pool_flags[f & 1] ? N : 0);
@@ -219,7 +191,7 @@ survivors_go_on_after_kills_and_have_no_block_twice(void **state)
 	(void)state;
 	for (unsigned int round = 0; round < 20; round++) {
 		struct board *board = board_make();
-		struct sio_pool *pool = make("kills", pool_flags[round & 1]);
+		struct sio_pool *pool = unit_pool("kills", N, 8, 0, pool_flags[round & 1]);
 		struct sio_audit_report report;
 		struct job jobs[PROCESSES];
 		pid_t pids[PROCESSES];
@@ -243,7 +215,7 @@ survivors_go_on_after_kills_and_have_no_block_twice(void **state)
 		for (unsigned int i = 1; i < PROCESSES; i++)
 			assert_int_equal(unit_wait(pids[i]), 0);
 		assert_int_equal(atomic_load(&board->faults), 0);
-		report = audit(pool);
+		report = unit_audit(pool);
 		assert_int_equal(report.twice, 0);
 		assert_int_equal(report.strange, 0);
 		assert_int_equal(report.holder_wrong, 0);
@@ -261,7 +233,7 @@ survivors_go_on_after_kills_and_have_no_block_twice(void **state)
 		assert_int_equal(recovered.dead_members, 1);
 		assert_int_equal(recovered.buried, 1);
 		assert_int_equal(recovered.left, 0);
-		report = audit(pool);
+		report = unit_audit(pool);
 		assert_true(sio_audit_clean(&report));
 		assert_int_equal(report.dead_members, 0);
 		if (round & 1)
@@ -311,7 +283,7 @@ a_forked_child_joins_as_a_member_of_its_own(void **state)
 {
 	(void)state;
 	for (unsigned int f = 0; f < 2; f++) {
-		struct sio_pool *pool = make("forked", pool_flags[f]);
+		struct sio_pool *pool = unit_pool("forked", N, 8, 0, pool_flags[f]);
 		struct sio_audit_report report;
 		uint32_t handle, handles[30];
 
@@ -321,7 +293,7 @@ a_forked_child_joins_as_a_member_of_its_own(void **state)
 		assert_int_equal(unit_wait(unit_fork(forked_child, pool)), 0);
 		/* the parent goes on with what is its own */
 		assert_int_equal(sio_pool_give(pool, &handle, 1), 0);
-		report = audit(pool);
+		report = unit_audit(pool);
 		assert_true(sio_audit_clean(&report));
 		assert_int_equal(report.outstanding, 0);
 		assert_int_equal(sio_pool_free_count(pool), N);
@@ -339,7 +311,7 @@ does_nothing(void *arg)
 static void
 a_forked_child_that_only_exits_changes_nothing(void **state)
 {
-	struct sio_pool *pool = make("exits", 0);
+	struct sio_pool *pool = unit_pool("exits", N, 8, 0, 0);
 	struct sio_audit_report report;
 	uint32_t handles[30];
 
@@ -347,7 +319,7 @@ a_forked_child_that_only_exits_changes_nothing(void **state)
 	assert_int_equal(sio_pool_take(pool, handles, 30), 0);
 	assert_int_equal(sio_pool_give(pool, handles, 15), 0);
 	assert_int_equal(unit_wait(unit_fork(does_nothing, NULL)), 0);
-	report = audit(pool);
+	report = unit_audit(pool);
 	assert_true(sio_audit_clean(&report));
 	assert_int_equal(report.outstanding, 15);
 	assert_int_equal(sio_pool_give(pool, handles + 15, 15), 0);
@@ -399,7 +371,7 @@ holds_and_dies(void *arg)
 static void
 recoverers_that_are_killed_and_several_at_once_lose_nothing(void **state)
 {
-	struct sio_pool *pool = make("recover", SIO_POOL_EXACT);
+	struct sio_pool *pool = unit_pool("recover", N, 8, 0, SIO_POOL_EXACT);
 	struct unit_gate gate;
 	struct recoverer r = {.name = "recover", .gate = &gate};
 	struct sio_audit_report report;
@@ -421,7 +393,7 @@ recoverers_that_are_killed_and_several_at_once_lose_nothing(void **state)
 		unit_kill(pids[0]);
 		unit_kill(pids[1]);
 		assert_int_equal(sio_pool_recover(pool, NULL), 0);
-		report = audit(pool);
+		report = unit_audit(pool);
 		assert_true(sio_audit_clean(&report));
 		assert_int_equal(report.dead_members, 0);
 		assert_int_equal(sio_pool_free_count(pool), N);
@@ -434,7 +406,7 @@ static int
 creator_with_blocks(void *arg)
 {
 	struct unit_gate *gate = arg;
-	struct sio_pool *pool = make("crashed", 0);
+	struct sio_pool *pool = unit_pool("crashed", N, 8, 0, 0);
 	uint32_t handles[30];
 
 	if (sio_pool_take(pool, handles, 30) != 0)
@@ -459,12 +431,12 @@ a_crashed_pool_can_be_audited_and_its_name_used_again(void **state)
 	assert_true(unit_gate_pass(&gate));
 	unit_kill(pid);
 	assert_int_equal(sio_pool_attach("crashed", &opts, &pool), 0);
-	report = audit(pool);
+	report = unit_audit(pool);
 	assert_int_equal(report.outstanding, 30);
 	assert_int_equal(report.dead_members, 1);
 	assert_int_equal(report.twice, 0);
 	sio_pool_detach(pool);
-	pool = make("crashed", 0);
+	pool = unit_pool("crashed", N, 8, 0, 0);
 	assert_int_equal(sio_pool_free_count(pool), N);
 	sio_pool_destroy(pool);
 	unit_gate_close(&gate);

@@ -9,26 +9,9 @@
 
 #include "unit_env.h"
 #include "pool/pool_private.h"
+#include "unit_pool.h"
 
 enum { N = 16, M = 4 };
-
-static struct sio_pool *
-make(void)
-{
-	struct sio_pool_opts opts = {
-		.sz = sizeof(opts),
-		.name = "steps",
-		.n_blocks = N,
-		.block_size = 64,
-		.magazine_size = M,
-		.max_shards = 4,
-		.backing = SIO_BACKING_MEMFD,
-	};
-	struct sio_pool *pool;
-
-	assert_int_equal(sio_pool_create(&opts, &pool), 0);
-	return pool;
-}
 
 /* The magazine that this thread has loaded, with two blocks in it. */
 static struct sio_magazine *
@@ -65,7 +48,7 @@ not_in_depot(struct sio_pool *pool)
 static void
 an_owner_that_meets_a_thief_lets_go_for_good(void **state)
 {
-	struct sio_pool *pool = make();
+	struct sio_pool *pool = unit_pool("steps", N, M, 4, 0);
 	uint32_t handles[4];
 	struct sio_magazine *mag = loaded_with_two(pool, handles);
 	uint64_t mine = atomic_load(&mag->word), theirs = thief_word(mine), word = theirs;
@@ -87,7 +70,7 @@ an_owner_that_meets_a_thief_lets_go_for_good(void **state)
 static void
 what_is_put_back_before_the_owner_looked_is_its_own(void **state)
 {
-	struct sio_pool *pool = make();
+	struct sio_pool *pool = unit_pool("steps", N, M, 4, 0);
 	uint32_t handles[4];
 	struct sio_magazine *mag = loaded_with_two(pool, handles);
 	uint64_t mine = atomic_load(&mag->word);
@@ -110,7 +93,7 @@ an_owner_marks_no_word_of_a_later_operation(void **state)
 {
 	(void)state;
 	for (unsigned int i = 0; i < 3; i++) {
-		struct sio_pool *pool = make();
+		struct sio_pool *pool = unit_pool("steps", N, M, 4, 0);
 		uint32_t handles[4];
 		struct sio_magazine *mag = loaded_with_two(pool, handles);
 		uint64_t word = thief_word(atomic_load(&mag->word));
@@ -135,7 +118,7 @@ an_owner_marks_no_word_of_a_later_operation(void **state)
 static void
 a_thread_that_ends_lets_go_of_what_a_thief_has(void **state)
 {
-	struct sio_pool *pool = make();
+	struct sio_pool *pool = unit_pool("steps", N, M, 4, 0);
 	uint32_t handles[2];
 	struct sio_magazine *mag = loaded_with_two(pool, handles);
 	uint64_t theirs = thief_word(atomic_load(&mag->word));
@@ -150,7 +133,7 @@ a_thread_that_ends_lets_go_of_what_a_thief_has(void **state)
 static void
 a_count_that_cannot_be_is_not_believed(void **state)
 {
-	struct sio_pool *pool = make();
+	struct sio_pool *pool = unit_pool("steps", N, M, 4, 0);
 	uint32_t handles[N];
 	unsigned int n = 0;
 

@@ -9,39 +9,7 @@
 #include <sched.h>
 #include <semaphore.h>
 #include <stdatomic.h>
-#include <slabio/pool.h>
-
-static struct sio_pool *
-make(const char *name, uint32_t n, uint32_t magazine_size, uint32_t max_shards)
-{
-	struct sio_pool_opts opts = {
-		.sz = sizeof(opts),
-		.name = name,
-		.n_blocks = n,
-		.block_size = 64,
-		.magazine_size = magazine_size,
-		.max_shards = max_shards,
-		.backing = SIO_BACKING_MEMFD,
-	};
-	struct sio_pool *pool;
-
-	assert_int_equal(sio_pool_create(&opts, &pool), 0);
-	return pool;
-}
-
-static void
-assert_all_free(struct sio_pool *pool, uint32_t n)
-{
-	struct sio_audit_report report;
-	struct sio_audit *a;
-
-	assert_int_equal(sio_audit_begin(pool, &a), 0);
-	sio_audit_end(a, &report);
-	assert_true(sio_audit_clean(&report));
-	assert_int_equal(report.outstanding, 0);
-	assert_int_equal(report.met[SIO_PLACE_DEPOT] + report.met[SIO_PLACE_SHARD], n);
-	assert_int_equal(sio_pool_free_count(pool), n);
-}
+#include "unit_pool.h"
 
 struct idle {
 	struct sio_pool *pool;
@@ -69,7 +37,7 @@ static void
 stealing_reaches_the_last_block_of_idle_threads(void **state)
 {
 	enum { THREADS = 5, N = 200 };
-	struct sio_pool *pool = make("idle", N, 8, 0);
+	struct sio_pool *pool = unit_pool("idle", N, 8, 0, 0);
 	pthread_t threads[THREADS];
 	uint32_t handles[N];
 	bool seen[N] = {false};
@@ -98,7 +66,7 @@ stealing_reaches_the_last_block_of_idle_threads(void **state)
 		sem_post(&end);
 	for (unsigned int i = 0; i < THREADS; i++)
 		pthread_join(threads[i], NULL);
-	assert_all_free(pool, N);
+	unit_assert_all_free(pool, N);
 	sio_pool_destroy(pool);
 }
 
@@ -133,7 +101,7 @@ gives_one_at_a_time(void *arg)
 static void
 a_dry_pool_is_left_as_soon_as_somebody_gives(void **state)
 {
-	struct sio_pool *pool = make("dry", 64, 16, 0);
+	struct sio_pool *pool = unit_pool("dry", 64, 16, 0, 0);
 	struct giver giver = {.pool = pool, .rounds = 40};
 	struct sio_shard_info infos[2];
 	uint32_t handles[64];
@@ -164,7 +132,7 @@ a_dry_pool_is_left_as_soon_as_somebody_gives(void **state)
 	sem_post(&go);
 	pthread_join(thread, NULL);
 	assert_int_equal(sio_pool_give(pool, handles, giver.rounds), 0);
-	assert_all_free(pool, 64);
+	unit_assert_all_free(pool, 64);
 	sio_pool_destroy(pool);
 }
 
@@ -183,7 +151,7 @@ take_all_give_half(void *arg)
 static void
 a_thread_that_ends_gives_its_shard_back(void **state)
 {
-	struct sio_pool *pool = make("ends", 64, 16, 0);
+	struct sio_pool *pool = unit_pool("ends", 64, 16, 0, 0);
 	struct idle idle = {.pool = pool};
 	struct sio_pool_info info;
 	struct sio_audit_report report;
@@ -200,14 +168,14 @@ a_thread_that_ends_gives_its_shard_back(void **state)
 	assert_int_equal(sio_audit_begin(pool, &a), 0);
 	sio_audit_end(a, &report);
 	assert_int_equal(report.met[SIO_PLACE_DEPOT], 64);
-	assert_all_free(pool, 64);
+	unit_assert_all_free(pool, 64);
 	sio_pool_destroy(pool);
 }
 
 static void
 threads_beyond_the_shards_work_from_the_depot(void **state)
 {
-	struct sio_pool *pool = make("beyond", 64, 16, 1);
+	struct sio_pool *pool = unit_pool("beyond", 64, 16, 1, 0);
 	struct idle idle = {.pool = pool};
 	struct sio_pool_info info;
 	pthread_t thread;
@@ -220,7 +188,7 @@ threads_beyond_the_shards_work_from_the_depot(void **state)
 	pthread_join(thread, NULL);
 	sio_pool_info(pool, &info);
 	assert_int_equal(info.shards_used, 1);
-	assert_all_free(pool, 64);
+	unit_assert_all_free(pool, 64);
 	sio_pool_destroy(pool);
 }
 
@@ -319,7 +287,7 @@ no_block_is_had_twice_by_threads_that_take_give_pass_and_steal(void **state)
 
 	(void)state;
 	for (unsigned int run = 0; run < 2; run++) {
-		struct sio_pool *pool = make("stress", STRESS_N, 8, shards[run]);
+		struct sio_pool *pool = unit_pool("stress", STRESS_N, 8, shards[run], 0);
 		struct stress stress[THREADS];
 		pthread_t threads[THREADS];
 		uint32_t n_shared = 0;
@@ -349,7 +317,7 @@ no_block_is_had_twice_by_threads_that_take_give_pass_and_steal(void **state)
 		assert_int_equal(sio_pool_give(pool, shared, n_shared), 0);
 		for (uint32_t b = 0; b < STRESS_N; b++)
 			assert_int_equal(atomic_load(&holder[b]), 0);
-		assert_all_free(pool, STRESS_N);
+		unit_assert_all_free(pool, STRESS_N);
 		sio_pool_destroy(pool);
 	}
 }
@@ -365,13 +333,13 @@ many_pools_in_one_thread_do_not_mix(void **state)
 	for (unsigned int round = 0; round < 3; round++) {
 		for (unsigned int i = 0; i < 40; i++) {
 			snprintf(name, sizeof(name), "many%u", i);
-			pools[i] = make(name, i + 1, 2, 2);
+			pools[i] = unit_pool(name, i + 1, 2, 2, 0);
 			assert_int_equal(sio_pool_take_one(pools[i], &handles[i]), 0);
 		}
 		for (unsigned int i = 0; i < 40; i++) {
 			assert_int_equal(sio_pool_free_count(pools[i]), i);
 			assert_int_equal(sio_pool_give(pools[i], &handles[i], 1), 0);
-			assert_all_free(pools[i], i + 1);
+			unit_assert_all_free(pools[i], i + 1);
 			sio_pool_destroy(pools[i]);
 		}
 	}
