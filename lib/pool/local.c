@@ -33,7 +33,7 @@ static bool end_key_made;
 
 static void thread_ends(void *tls);
 
-/* The child has no shard and no name: views of the parent's threads are forgotten, not given back. */
+/* The child has no shard and no name: its copies of the parent's views are dropped, and give nothing back. */
 static void
 in_child(void)
 {
@@ -41,7 +41,12 @@ in_child(void)
 	for (unsigned int i = 0; i < SIO_POOLS_PER_PROCESS; i++) {
 		if (pools[i] == NULL)
 			continue;
-		pools[i]->locals = NULL;
+		while (pools[i]->locals != NULL) {
+			struct sio_local *local = pools[i]->locals;
+
+			pools[i]->locals = local->next;
+			free(local);
+		}
 		pthread_mutex_init(&pools[i]->lock, NULL);
 	}
 }

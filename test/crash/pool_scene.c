@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "pool_scene.h"
 
@@ -155,15 +156,14 @@ pool_scene_setup(struct crash_scene *s)
 		view_give(s, 1);
 }
 
-/* Beside a working partner a block can be a while in its hands. */
+/* Beside a working partner a block can be a while in its hands, and the partner without a CPU. */
 static void
 patient_take(struct crash_scene *s)
 {
 	int rc, tries = 0;
 
-	do {
-		rc = view_take(s, 1);
-	} while (rc == -ENOBUFS && s->mode == CRASH_BUSY && ++tries < 1000000);
+	while ((rc = view_take(s, 1)) == -ENOBUFS && s->mode == CRASH_BUSY && ++tries < 20000)
+		usleep(100);
 	crash_ok(s, rc);
 }
 
@@ -255,17 +255,61 @@ pool_scene_survive(struct crash_scene *s, enum crash_how how)
 	}
 }
 
+static struct sio_audit_report
+audit_now(struct crash_scene *s)
+{
+	struct sio_audit_report report;
+	struct sio_audit *audit;
+
+	crash_ok(s, sio_audit_begin(view.pool, &audit));
+	sio_audit_end(audit, &report);
+	return report;
+}
+
+/*
+ * What the dead had in hands is the pool's again in an exact one, and stays out in a conservative one; everything else
+ * comes back in both. Run twice, it changes nothing.
+ */
+void
+pool_scene_recover(struct crash_scene *s)
+{
+	struct pool_user *u = s->user;
+	struct sio_recover_report recovered, again;
+	struct sio_audit_report report;
+	unsigned int held = owned_by(s, VICTIM), n;
+
+	crash_ok(s, sio_pool_recover(view.pool, &recovered));
+	crash_check(s, recovered.left == 0 && recovered.buried == recovered.dead_members);
+	crash_ok(s, sio_pool_recover(view.pool, &again));
+	crash_check(
+		s, again.dead_members + again.magazines + again.shards + again.blocks_hands == 0);
+	report = audit_now(s);
+	crash_check(s, sio_audit_clean(&report) && report.dead_members == 0);
+	if (start_of(s)->exact) {
+		for (unsigned int i = 0; i < BLOCKS; i++) {
+			uint32_t victim = VICTIM;
+
+			atomic_compare_exchange_strong(&u->owner[i], &victim, NOBODY);
+		}
+		held = 0;
+	}
+	n = view_take_all(s);
+	/* what the operation had taken, or was about to give, is in its hands too */
+	if (start_of(s)->exact ? n != BLOCKS : n + held + start_of(s)->n < BLOCKS)
+		crash_fault(s, CRASH_WRONG,
+			"after recovery %u of %u blocks are there, %u were held", n, BLOCKS, held);
+	view_give(s, view.n);
+}
+
 void
 pool_scene_audit(struct crash_scene *s, enum crash_how how)
 {
 	struct sio_audit_report report;
-	struct sio_audit *audit;
 	uint32_t met = 0;
 
 	view_give(s, view.n);
 	work(s, 20);
-	crash_ok(s, sio_audit_begin(view.pool, &audit));
-	sio_audit_end(audit, &report);
+	report = audit_now(s);
 	for (unsigned int i = 0; i < SIO_PLACES; i++)
 		met += report.met[i];
 	if (report.twice != 0)
@@ -277,6 +321,8 @@ pool_scene_audit(struct crash_scene *s, enum crash_how how)
 	if (how == CRASH_FINISHED) {
 		crash_check(s, met == BLOCKS);
 		crash_check(s, sio_audit_clean(&report));
+	} else {
+		pool_scene_recover(s);
 	}
 	sio_pool_destroy(view.pool);
 }

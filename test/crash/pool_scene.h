@@ -83,7 +83,10 @@ void pool_scene_partner(struct crash_scene *s, uint64_t round);
 /** Survivor: takes down to the last block, works. */
 void pool_scene_survive(struct crash_scene *s, enum crash_how how);
 
-/** Survivor: gives everything back, audits, removes the pool. */
+/** Survivor, holding nothing: recovers what the dead held, and checks that it is all there. */
+void pool_scene_recover(struct crash_scene *s);
+
+/** Survivor: gives everything back, audits, recovers if the victim is dead, removes the pool. */
 void pool_scene_audit(struct crash_scene *s, enum crash_how how);
 
 #endif /* CRASH_POOL_SCENE_H */
