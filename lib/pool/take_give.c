@@ -39,11 +39,11 @@ enum kind {
 
 /*
  * Eight addresses at a time, at any alignment: bursts are too short for the call to memcpy() to pay. The dynamic linker
- * chooses between what the compiler makes of it for CPUs with and without vectors of 32 bytes. A sanitizer's run time is
- * not there yet when it does.
+ * chooses between what the compiler makes of it for CPUs with and without vectors of 32 bytes. Not with sanitizers, whose
+ * run time is not there yet when it does, and not with clang, some versions of which export such functions by another name.
  */
-#if defined(__x86_64__) && defined(__GLIBC__) && !defined(__SANITIZE_THREAD__) && \
-	!defined(__SANITIZE_ADDRESS__) && !defined(SIO_NO_CLONES)
+#if defined(__x86_64__) && defined(__GLIBC__) && !defined(__clang__) && \
+	!defined(__SANITIZE_THREAD__) && !defined(__SANITIZE_ADDRESS__)
 #define SIO_VECTOR_CLONES __attribute__((target_clones("avx2", "default")))
 #else
 #define SIO_VECTOR_CLONES
