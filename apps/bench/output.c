@@ -74,7 +74,9 @@ verdict(const struct bench_result *r, char text[32])
 static const char *
 disturbance(unsigned int runs, char text[32])
 {
-	snprintf(text, 32, runs > 0 ? " ~%u" : "", runs);
+	text[0] = '\0';
+	if (runs > 0)
+		snprintf(text, 32, " ~%u", runs);
 	return text;
 }
 
