@@ -53,7 +53,8 @@ bars(const struct bar *bar, unsigned int n)
 	return ret;
 }
 
-/* Million messages per second of the system that this pool replaces; from measurements elsewhere. */
+/* Million messages per second of the system that this pool replaces; from measurements elsewhere.
+ */
 #define FIXED_RIVAL "ouroboros (fixed)"
 #define FIXED_POOL  3.6
 #define FIXED_RING  5.3

@@ -21,9 +21,9 @@
  *     output.c    terminal, JSON and CSV
  *     plot.c      gnuplot
  *
- * What counts is the ratio of two neighbouring runs, since the machine may change its mind about clock and
- * placement at any time: two contenders take turns (A B A B ...), each pair gives one ratio, and what is
- * reported is the median of the ratios with the least and the greatest.
+ * What counts is the ratio of two neighbouring runs, since the machine may change its mind about
+ * clock and placement at any time: two contenders take turns (A B A B ...), each pair gives one
+ * ratio, and what is reported is the median of the ratios with the least and the greatest.
  */
 
 #include <stdbool.h>
@@ -83,7 +83,8 @@ enum bench_unit {
 	BENCH_NS,   /* nanoseconds: less is better */
 };
 
-/* One timed run. Returns 0 with a value in the case's unit, or a negative errno: said why already. */
+/* One timed run. Returns 0 with a value in the case's unit, or a negative errno: said why already.
+ */
 typedef int (*bench_run)(void *arg, double *value);
 
 /* Two contenders, one thing to do. */
@@ -117,8 +118,8 @@ struct bench_result {
 struct bench_spread bench_spread_of(double *values, unsigned int n);
 
 /*
- * Runs in which a thread lost its CPU to another program say nothing about two threads that hand over to each other:
- * they are repeated, a few times, and counted if they are kept.
+ * Runs in which a thread lost its CPU to another program say nothing about two threads that hand
+ * over to each other: they are repeated, a few times, and counted if they are kept.
  */
 #define BENCH_TRIES	     6u	  /* runs of which one has to go by undisturbed */
 #define BENCH_LOST_TOLERATED 0.02 /* of a run's time, by any of its threads */
@@ -130,9 +131,9 @@ uint64_t bench_cpu_ns(void);
 void bench_lost_add(uint64_t wall_ns, uint64_t cpu_ns);
 
 /*
- * Where a thread keeps the objects that it has, of BENCH_BULK_MAX times 16 bytes: at another distance from a page's
- * start with each pair. Memory a multiple of 4096 bytes apart slows copying down on many CPUs, and it should not depend on luck
- * whose mempool is at such a distance.
+ * Where a thread keeps the objects that it has, of BENCH_BULK_MAX times 16 bytes: at another
+ * distance from a page's start with each pair. Memory a multiple of 4096 bytes apart slows copying
+ * down on many CPUs, and it should not depend on luck whose mempool is at such a distance.
  */
 void *bench_buffer(void);
 
@@ -174,7 +175,8 @@ struct bench_team {
 	} member[BENCH_LCORES_MAX];
 };
 
-/* Runs the team on lcores 0 to n - 1 of the list, the main lcore first. Returns 0 or a negative errno. */
+/* Runs the team on lcores 0 to n - 1 of the list, the main lcore first. Returns 0 or a negative
+ * errno. */
 int bench_team_run(struct bench_team *team);
 
 /* Waits a moment; spins counts the moments so far. */

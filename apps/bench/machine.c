@@ -3,8 +3,8 @@
  */
 
 /*
- * What this machine's cache lines, locked instructions and barriers cost: the units in which figures of pools and
- * rings are to be read.
+ * What this machine's cache lines, locked instructions and barriers cost: the units in which
+ * figures of pools and rings are to be read.
  */
 
 #include <errno.h>

@@ -2,7 +2,8 @@
  * Copyright (c) 2026 the slabio authors
  */
 
-/* slabio-bench: mempool handlers and rings compared in interleaved pairs. EAL, presets, order of the suites. */
+/* slabio-bench: mempool handlers and rings compared in interleaved pairs. EAL, presets, order of
+ * the suites. */
 
 #include <errno.h>
 #include <sched.h>
@@ -27,7 +28,8 @@ eal_add(const char *arg)
 		eal_argv[eal_argc++] = strdup(arg);
 }
 
-/* Whether the user's own EAL options have one of these, as "--name value", "--name=value" or "-lvalue". */
+/* Whether the user's own EAL options have one of these, as "--name value", "--name=value" or
+ * "-lvalue". */
 static bool
 eal_has(int n, char **argv, const char *const *names)
 {
@@ -65,7 +67,8 @@ eal_add_lcores(void)
 	eal_add(text);
 }
 
-/* Enough for two mempools, kept from the start so that no run waits for the kernel to clear pages. */
+/* Enough for two mempools, kept from the start so that no run waits for the kernel to clear pages.
+ */
 static void
 eal_add_memory(void)
 {
@@ -77,7 +80,8 @@ eal_add_memory(void)
 	eal_add(text);
 }
 
-/* The plugin of the build tree, if this program runs from there; an installed one EAL finds itself. */
+/* The plugin of the build tree, if this program runs from there; an installed one EAL finds itself.
+ */
 static void
 eal_add_plugin(void)
 {

@@ -98,7 +98,8 @@ bench_measure(const struct bench_case *c)
 	struct bench_result result = {.of = *c, .pairs = bench_options.pairs};
 	int ret;
 
-	/* the first pair warms up: caches, branch predictors, blocks on their way to where they are used */
+	/* the first pair warms up: caches, branch predictors, blocks on their way to where they are
+	 * used */
 	ret = run_pair(c, &subject[0], &rival[0], &result.disturbed);
 	result.disturbed = 0;
 	for (unsigned int i = 0; ret == 0 && i < result.pairs; i++) {

@@ -307,7 +307,8 @@ bench_options_parse(int argc, char **argv)
 {
 	int c;
 
-	/* an eighth fewer than a ring has slots: ring_mt_rts needs it if it is not to lose any, see the guide */
+	/* an eighth fewer than a ring has slots: ring_mt_rts needs it if it is not to lose any, see
+	 * the guide */
 	bench_options = (struct bench_options){
 		.objects = 14000,
 		.object_size = 2304,

@@ -9,7 +9,8 @@
 #include <stdio.h>
 
 void bench_usage(FILE *to);
-/* Fills bench_options. argv[0] is not looked at. Returns false if something was wrong: said what already. */
+/* Fills bench_options. argv[0] is not looked at. Returns false if something was wrong: said what
+ * already. */
 bool bench_options_parse(int argc, char **argv);
 
 #endif /* BENCH_OPTIONS_H */

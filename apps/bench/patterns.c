@@ -20,7 +20,8 @@ struct job {
 	unsigned int bulk;
 	unsigned int n_queues;
 	struct queue *queue[BENCH_LCORES_MAX];
-	/* pushed into each queue in all, and that this is the last word; stored with release by the producer */
+	/* pushed into each queue in all, and that this is the last word; stored with release by the
+	 * producer */
 	_Atomic uint64_t total[BENCH_LCORES_MAX];
 	_Atomic uint64_t faults; /* what was read is not what was written */
 	void **held;		 /* drained objects, one part for each lcore */
@@ -35,7 +36,8 @@ rounds_per_look(unsigned int bulk)
 	return bulk >= OBJECTS_PER_LOOK ? 1 : OBJECTS_PER_LOOK / bulk;
 }
 
-/* The payload's first line, as an application writes and reads headers: the reader knows what has to be there. */
+/* The payload's first line, as an application writes and reads headers: the reader knows what has
+ * to be there. */
 static inline void
 touch_write(void *const *objs, unsigned int n)
 {
@@ -291,7 +293,8 @@ run_exhaust(
 	return ret;
 }
 
-/* The main lcore takes everything and looks for more; what others may keep for themselves they never had. */
+/* The main lcore takes everything and looks for more; what others may keep for themselves they
+ * never had. */
 static int
 run_dry(struct rte_mempool *mp, unsigned int lcores, unsigned int bulk, bool touch, double *ns)
 {

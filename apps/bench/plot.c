@@ -3,8 +3,8 @@
  */
 
 /*
- * A picture of the ratios: one row per comparison, a dot for the median, a line from the least to the greatest, on a
- * logarithmic axis on which equal contenders meet at 1.
+ * A picture of the ratios: one row per comparison, a dot for the median, a line from the least to
+ * the greatest, on a logarithmic axis on which equal contenders meet at 1.
  */
 
 #include <errno.h>

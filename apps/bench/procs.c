@@ -3,8 +3,9 @@
  */
 
 /*
- * The libslabio pool between processes that know nothing of EAL: each run starts its processes anew, they attach,
- * meet, work until the deadline, and leave; afterwards every block must be in the pool again.
+ * The libslabio pool between processes that know nothing of EAL: each run starts its processes
+ * anew, they attach, meet, work until the deadline, and leave; afterwards every block must be in
+ * the pool again.
  */
 
 #include <errno.h>

@@ -6,15 +6,16 @@
 #define BENCH_QUEUE_H
 
 /*
- * A cheap hand-over queue between two threads, so that the pipeline patterns measure the pool and not the queue.
+ * A cheap hand-over queue between two threads, so that the pipeline patterns measure the pool and
+ * not the queue.
  *
- * Each side keeps a copy of the other's position and reads the real one only when the copy says that it cannot go on;
- * the consumer states its position once a quarter of the queue and whenever it finds the queue empty. So what
- * crosses per bulk is the pointers and one position.
+ * Each side keeps a copy of the other's position and reads the real one only when the copy says
+ * that it cannot go on; the consumer states its position once a quarter of the queue and whenever
+ * it finds the queue empty. So what crosses per bulk is the pointers and one position.
  *
- * Writers: head and slots by the producer, tail by the consumer. Orders: head is stored with release after the slots,
- * loaded with acquire before them; tail is stored with release after the slots were read, loaded with acquire
- * before they are overwritten.
+ * Writers: head and slots by the producer, tail by the consumer. Orders: head is stored with
+ * release after the slots, loaded with acquire before them; tail is stored with release after the
+ * slots were read, loaded with acquire before they are overwritten.
  */
 
 #include <stdatomic.h>

@@ -3,8 +3,8 @@
  */
 
 /*
- * rbuff against rte_ring: one lcore writes, another reads and checks every element's place in the sequence; or
- * one element goes there and another comes back.
+ * rbuff against rte_ring: one lcore writes, another reads and checks every element's place in the
+ * sequence; or one element goes there and another comes back.
  */
 
 #include <errno.h>

@@ -132,7 +132,8 @@ bench_team_run(struct bench_team *team)
 		ret = rte_eal_remote_launch(worker, &start[i], lcore_ids[i]);
 	}
 	if (ret != 0) {
-		/* those that started would wait for the others for ever: this is no state to go on from */
+		/* those that started would wait for the others for ever: this is no state to go on
+		 * from */
 		bench_error("an lcore is busy that should be idle");
 		return ret;
 	}

@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# A tiny run of slabio-bench: every suite and pattern works, all objects are there afterwards, and what it writes can be
-# read. Says nothing about speed.
+# A tiny run of slabio-bench: every suite and pattern works, all objects are there afterwards, and
+# what it writes can be read. Says nothing about speed.
 #
 # usage: bench_smoke.sh BENCH PLUGIN
 
@@ -21,8 +21,8 @@ else
 fi
 
 # shellcheck disable=SC2086 # options are several words
-timeout -k 5 100 "$bench" $memory --pairs 1 --ms 2 --objects 4095 --bulk 1,32 --rival ring_mp_mc,stack \
-	--json "$LOG.json" --csv "$LOG.csv" >"$LOG" 2>&1 </dev/null ||
+timeout -k 5 100 "$bench" $memory --pairs 1 --ms 2 --objects 4095 --bulk 1,32 \
+	--rival ring_mp_mc,stack --json "$LOG.json" --csv "$LOG.csv" >"$LOG" 2>&1 </dev/null ||
 	fail "slabio-bench: exit status $?"
 
 jq -e '.conserved == true and (.results | length) > 0' "$LOG.json" >/dev/null ||
@@ -44,7 +44,8 @@ awk -F, 'NR == 1 { n = NF } NF != n + gsub(/, /, ", ") { bad = 1 } END { exit ba
 	"$LOG.csv" || fail "its CSV has lines of different lengths"
 
 "$bench" --bulk 0 >/dev/null 2>"$LOG" && fail "a bulk of 0 was accepted"
-grep -q 'found "0", expected a number from 1 to' "$LOG" || fail "the message on a bulk of 0 is unclear"
+grep -q 'found "0", expected a number from 1 to' "$LOG" ||
+	fail "the message on a bulk of 0 is unclear"
 
 left=$(left_files)
 [ -z "$left" ] || fail "files were left: $left"
