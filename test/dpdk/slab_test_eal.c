@@ -57,8 +57,9 @@ free_hugepages(void)
 }
 
 /*
- * mode: "primary"; "pa", the same with physical IO addresses; "secondary", of the prefix in
- * SLAB_TEST_PREFIX and with another driver loaded before ours, so that the ops tables differ.
+ * mode: "nohuge", without hugepages; "pa", with physical IO addresses; "secondary", of the prefix in
+ * SLAB_TEST_PREFIX and with another driver loaded before ours, so that the ops tables differ; else a
+ * primary as it comes.
  */
 void
 test_eal_start(const char *mode)
@@ -95,7 +96,7 @@ test_eal_start(const char *mode)
 			argv[argc++] = strdup("-d");
 			argv[argc++] = strdup(other);
 		}
-	} else if (free_hugepages() < 200) {
+	} else if (strcmp(mode, "nohuge") == 0 || free_hugepages() < 200) {
 		if (strcmp(mode, "pa") == 0) {
 			fprintf(stderr, "SKIP: physical addresses need 200 free hugepages\n");
 			exit(SKIPPED);

@@ -529,10 +529,9 @@ with_checking_a_foreign_pointer_is_reported_and_takes_nobody_with_it(void **stat
 	uint64_t local;
 
 	(void)state;
-	assert_int_equal(setenv("SLABIO_CHECK", "1", 1), 0);
+	/* by its section in mempool_test.cfg */
 	mp = test_pool("foreign", 100, 64, 0, 0);
 	other = test_pool("other", 100, 64, 0, 0);
-	assert_int_equal(unsetenv("SLABIO_CHECK"), 0);
 	assert_int_equal(rte_mempool_get_bulk(mp, objs, 6), 0);
 	assert_int_equal(rte_mempool_get(other, &theirs), 0);
 	/* another mempool's, and the middle of one of ours */
@@ -681,6 +680,23 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(a_forked_child_does_no_harm),
 };
 
+static int
+run_group(const char *mode)
+{
+	int failed;
+
+	if (strcmp(mode, "mp") == 0)
+		return _cmocka_run_group_tests("mp", test_mp_tests, test_mp_tests_n, NULL, NULL);
+	if (strcmp(mode, "refused") == 0)
+		return _cmocka_run_group_tests(
+			mode, test_refused_tests, test_refused_tests_n, NULL, NULL);
+	failed = _cmocka_run_group_tests(
+		"options", test_options_tests, test_options_tests_n, NULL, NULL);
+	if (strcmp(mode, "nohuge") == 0)
+		return failed;
+	return failed + cmocka_run_group_tests_name(mode, tests, NULL, NULL);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -693,15 +709,14 @@ main(int argc, char **argv)
 		test_eal_stop();
 		return failed;
 	}
+	if (strcmp(mode, "refused") == 0)
+		setenv("SLABIO_CONFIG", "/nonexistent/mempool.cfg", 1);
 	test_eal_start(mode);
 	if (strcmp(mode, "mp") == 0 && !test_has_hugepages()) {
 		fprintf(stderr, "SKIP: secondary processes need free hugepages\n");
 		return 77;
 	}
-	if (strcmp(mode, "mp") == 0)
-		failed = _cmocka_run_group_tests("mp", test_mp_tests, test_mp_tests_n, NULL, NULL);
-	else
-		failed = cmocka_run_group_tests_name(mode, tests, NULL, NULL);
+	failed = run_group(mode);
 	test_eal_stop();
 	return failed;
 }

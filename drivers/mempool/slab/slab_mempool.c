@@ -22,6 +22,7 @@
 #include <rte_malloc.h>
 #include <rte_memory.h>
 
+#include "slab_config.h"
 #include "slab_private.h"
 
 /* A pool's name leaves room for ".data" in a segment's name. */
@@ -87,17 +88,19 @@ slab_name(const struct rte_mempool *mp, char name[SIO_NAME_LEN])
 
 /* ---- alloc and free ---- */
 
-/* Whether put objects are checked to be of their mempool, as the operator says. */
-static bool
-slab_check_wanted(void)
+static void
+slab_layout(const struct rte_mempool *mp, const struct slab_options *options, uint64_t *pitch,
+	uint64_t *align)
 {
-	const char *check = getenv(SLAB_CHECK_ENV);
-
-	return check != NULL && check[0] != '\0' && strcmp(check, "0") != 0;
+	*pitch = (uint64_t)mp->header_size + mp->elt_size + mp->trailer_size;
+	*align = 1;
+	if (options->pow2)
+		*pitch = *align = rte_align64pow2(*pitch);
 }
 
 static int
-slab_pool_create(const struct rte_mempool *mp, const char *name, struct sio_pool **pool)
+slab_pool_create(const struct rte_mempool *mp, const struct slab_options *options, const char *name,
+	struct sio_pool **pool)
 {
 	const bool numa = mp->socket_id >= 0 && mp->socket_id < RTE_MAX_NUMA_NODES;
 	const struct sio_pool_opts opts = {
@@ -105,9 +108,12 @@ slab_pool_create(const struct rte_mempool *mp, const char *name, struct sio_pool
 		.name = name,
 		.n_blocks = mp->size,
 		.block_size = mp->elt_size,
+		.magazine_size = options->magazine,
+		.max_shards = options->shards,
 		.lent_payload = true,
 		/* EAL maps its memory at the same address in all processes */
-		.flags = SIO_POOL_SAME_MAP | (slab_check_wanted() ? SIO_POOL_CHECK : 0),
+		.flags = SIO_POOL_SAME_MAP | (options->check ? SIO_POOL_CHECK : 0) |
+			 (options->exact ? SIO_POOL_EXACT : 0),
 		.numa_node = numa ? mp->socket_id + 1 : 0,
 	};
 	int ret;
@@ -121,18 +127,43 @@ slab_pool_create(const struct rte_mempool *mp, const char *name, struct sio_pool
 	return ret;
 }
 
+/* What the configuration file says of a mempool, unless it is faulty or the mempool cannot have it. */
+static int
+slab_options(const struct rte_mempool *mp, struct slab_options *options)
+{
+	const int ret = slab_config_get(mp->name, options);
+
+	if (ret < 0) {
+		SLAB_LOG(ERR,
+			"mempool %s: refused, since the file that " SLAB_CONFIG_ENV
+			" names cannot be used, see the first message about it",
+			mp->name);
+		return ret;
+	}
+	if (options->exact && mp->cache_size != 0) {
+		SLAB_LOG(ERR,
+			"mempool %s: mode=exact, but it has a cache of %u objects, whose holder "
+			"nobody can tell after a crash: expected a cache size of 0",
+			mp->name, mp->cache_size);
+		return -EINVAL;
+	}
+	return 0;
+}
+
 /* Creates the pool and makes data name it. */
 static int
 slab_data_fill(const struct rte_mempool *mp, struct slab_data *data)
 {
+	struct slab_options options;
 	char name[SIO_NAME_LEN];
-	struct sio_pool_info info;
 	struct sio_pool *pool;
-	uint64_t uid;
 	int ret;
 
+	ret = slab_options(mp, &options);
+	if (ret < 0)
+		return ret;
 	slab_name(mp, name);
-	ret = slab_pool_create(mp, name, &pool);
+	ret = slab_pool_create(mp, &options, name, &pool);
 	if (ret == -EEXIST) {
 		const size_t len = strlen(name);
 
@@ -140,15 +171,16 @@ slab_data_fill(const struct rte_mempool *mp, struct slab_data *data)
 			"mempool %s: the pool name %s is in use by another process, using %s#%d",
 			mp->name, name, name, (int)getpid());
 		snprintf(name + len, sizeof(name) - len, "#%d", (int)getpid());
-		ret = slab_pool_create(mp, name, &pool);
+		ret = slab_pool_create(mp, &options, name, &pool);
 	}
 	if (ret < 0) {
 		SLAB_LOG(ERR, "mempool %s: cannot create the pool %s of %u objects: %s", mp->name,
 			name, mp->size, strerror(-ret));
 		return ret;
 	}
-	uid = slab_uid_new();
-	ret = slab_table_add(uid, pool);
+	data->uid = slab_uid_new();
+	slab_layout(mp, &options, &data->pitch, &data->align);
+	ret = slab_table_add(mp, data, pool);
 	if (ret < 0) {
 		SLAB_LOG(ERR, "mempool %s: more mempools than this driver serves in one process",
 			mp->name);
@@ -156,9 +188,7 @@ slab_data_fill(const struct rte_mempool *mp, struct slab_data *data)
 		return ret;
 	}
 	memcpy(data->name, name, sizeof(name));
-	sio_pool_info(pool, &info);
-	data->check = (info.flags & SIO_POOL_CHECK) != 0;
-	data->uid = uid;
+	data->check = options.check;
 	data->magic = SLAB_MAGIC;
 	return 0;
 }
@@ -209,10 +239,20 @@ slab_free(struct rte_mempool *mp)
 
 /* ---- memory ---- */
 
-static size_t
-slab_pitch(const struct rte_mempool *mp)
+/* How objects lie. The library asks for no memory before alloc, but others might. */
+static void
+slab_layout_now(const struct rte_mempool *mp, uint64_t *pitch, uint64_t *align)
 {
-	return (size_t)mp->header_size + mp->elt_size + mp->trailer_size;
+	const struct slab_data *data = mp->pool_data;
+	struct slab_options options;
+
+	if (data != NULL && data->magic == SLAB_MAGIC) {
+		*pitch = data->pitch;
+		*align = data->align;
+		return;
+	}
+	(void)slab_config_get(mp->name, &options);
+	slab_layout(mp, &options, pitch, align);
 }
 
 /*
@@ -227,13 +267,18 @@ slab_calc_mem_size(const struct rte_mempool *mp, uint32_t n, uint32_t pg_shift,
 	const bool contiguous = (mp->flags & RTE_MEMPOOL_F_NO_IOVA_CONTIG) != 0 ||
 				(rte_eal_iova_mode() == RTE_IOVA_VA &&
 					rte_malloc_heap_socket_is_external(mp->socket_id) != 1);
+	const size_t page = (size_t)1 << pg_shift;
+	uint64_t pitch, header_align;
 
-	if (!contiguous)
-		return rte_mempool_op_calc_mem_size_helper(
-			mp, n, pg_shift, 0, min_chunk_size, align);
-	*min_chunk_size = slab_pitch(mp) * n;
-	*align = RTE_MEMPOOL_ALIGN;
-	return (ssize_t)*min_chunk_size;
+	slab_layout_now(mp, &pitch, &header_align);
+	*min_chunk_size = pitch;
+	*align = RTE_MAX(header_align, (uint64_t)RTE_MEMPOOL_ALIGN);
+	/* no aligned object crosses a page; anonymous memory is aligned to a page only */
+	if (header_align != 1)
+		return (ssize_t)(pitch * n + (pg_shift != 0 && pitch > page ? pitch - page : 0));
+	if (contiguous)
+		return (ssize_t)(*min_chunk_size = pitch * n);
+	return rte_mempool_op_calc_mem_size_helper(mp, n, pg_shift, 0, min_chunk_size, align);
 }
 
 /*
@@ -262,16 +307,23 @@ int
 slab_populate(struct rte_mempool *mp, unsigned int max_objs, void *vaddr, rte_iova_t iova,
 	size_t len, rte_mempool_populate_obj_cb_t *obj_cb, void *obj_cb_arg)
 {
-	const size_t pitch = slab_pitch(mp);
-	char *first = RTE_PTR_ADD(vaddr, mp->header_size);
 	struct sio_pool_info info;
+	uint64_t pitch, align;
 	struct sio_pool *pool;
+	size_t skip;
 	unsigned int n;
+	char *first;
 	int ret;
 
-	n = (unsigned int)RTE_MIN((size_t)max_objs, len / pitch);
+	slab_layout_now(mp, &pitch, &align);
+	skip = RTE_ALIGN_CEIL((uintptr_t)vaddr, align) - (uintptr_t)vaddr;
+	if (skip >= len)
+		return 0;
+	n = (unsigned int)RTE_MIN((size_t)max_objs, (len - skip) / pitch);
 	if (n == 0)
 		return 0;
+	skip += mp->header_size;
+	first = RTE_PTR_ADD(vaddr, skip);
 	pool = slab_pool(mp);
 	if (pool == NULL)
 		return 0;
@@ -292,7 +344,7 @@ slab_populate(struct rte_mempool *mp, unsigned int max_objs, void *vaddr, rte_io
 		const size_t off = i * pitch;
 
 		obj_cb(mp, obj_cb_arg, first + off,
-			iova == RTE_BAD_IOVA ? RTE_BAD_IOVA : iova + mp->header_size + off);
+			iova == RTE_BAD_IOVA ? RTE_BAD_IOVA : iova + skip + off);
 	}
 	return (int)n;
 }

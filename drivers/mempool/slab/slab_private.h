@@ -27,9 +27,6 @@
 
 #define SLAB_OPS_NAME "slab"
 
-/* Set to 1 in the environment of the process that creates mempools: every object put is checked. */
-#define SLAB_CHECK_ENV "SLABIO_CHECK"
-
 /* The slot of the ops table that is the same in every process, see slab_ops.c. */
 #define SLAB_OPS_SLOT (RTE_MEMPOOL_MAX_OPS_IDX - 1)
 
@@ -47,9 +44,11 @@ struct slab_data {
 	/* written by alloc before the mempool can be found by others, and by free */
 	uint64_t magic;
 	uint64_t uid;
-	/* every object put is checked, see SLAB_CHECK_ENV */
+	/* every object put is checked, see slab_config.h */
 	bool check;
 	char name[SIO_NAME_LEN];
+	uint64_t pitch; /* bytes from one object's header to the next one's */
+	uint64_t align; /* of the headers, a power of two; 1: as the library aligns them */
 	/* pointers given back that are no objects of this mempool; any process adds */
 	_Alignas(RTE_CACHE_LINE_SIZE) _Atomic uint64_t foreign;
 };
@@ -77,8 +76,9 @@ extern struct slab_entry slab_table[SLAB_TABLE_SIZE];
 /* A uid for a new pool; its low bits spread over the table. Never 0 or UINT64_MAX. */
 uint64_t slab_uid_new(void);
 
-/* Remembers what alloc created. Returns 0 or -ENOSPC. */
-int slab_table_add(uint64_t uid, struct sio_pool *pool);
+/* Remembers the pool that alloc created for data->uid. Returns 0 or -ENOSPC. */
+int slab_table_add(
+	const struct rte_mempool *mp, const struct slab_data *data, struct sio_pool *pool);
 
 /* Forgets uid and closes what this process has open for it; removes the pool's names if destroy. */
 void slab_table_remove(uint64_t uid, const char *name, bool destroy);
@@ -91,6 +91,20 @@ struct sio_pool *slab_pool_slow(const struct rte_mempool *mp);
 
 /* As slab_pool_slow(), but only good for counting. */
 struct sio_pool *slab_pool_count(const struct rte_mempool *mp);
+
+/* What this process serves, for those who only know a mempool's name. */
+struct slab_served {
+	char mempool[RTE_MEMPOOL_NAMESIZE];
+	uint64_t pitch;
+};
+
+/*
+ * Looks at what this process serves, in no order, until look returns something else than 0, which
+ * is returned; else 0. No pool is closed meanwhile; look must not come back here or wait.
+ */
+int slab_table_look(
+	int (*look)(const struct slab_served *served, const struct sio_pool *pool, void *arg),
+	void *arg);
 
 /* True for the 1st, 2nd, 4th, 8th ... time: for messages from the data path. */
 bool slab_log_due(_Atomic uint64_t *times);

@@ -32,6 +32,9 @@
 
 struct slab_entry slab_table[SLAB_TABLE_SIZE];
 
+/* Beside the entries, so that the data path does not touch it. Under the lock. */
+static struct slab_served slab_served[SLAB_TABLE_SIZE];
+
 static pthread_mutex_t slab_table_lock = PTHREAD_MUTEX_INITIALIZER;
 static unsigned int slab_table_used;
 
@@ -79,10 +82,13 @@ slab_table_find(uint64_t uid)
 	return NULL;
 }
 
-/* Under the lock, and uid is not in the table. Returns the entry or NULL. */
+/* Under the lock, and the uid is not in the table. Returns the entry or NULL. */
 static struct slab_entry *
-slab_table_insert(uint64_t uid, struct sio_pool *pool, struct sio_pool *observer, bool creator)
+slab_table_insert(const struct rte_mempool *mp, const struct slab_data *data, struct sio_pool *pool,
+	struct sio_pool *observer, bool creator)
 {
+	const uint64_t uid = data->uid;
+
 	if (slab_table_used >= SLAB_TABLE_MAX)
 		return NULL;
 	for (uint64_t i = 0; i < SLAB_TABLE_SIZE; i++) {
@@ -95,6 +101,9 @@ slab_table_insert(uint64_t uid, struct sio_pool *pool, struct sio_pool *observer
 		atomic_store_explicit(&entry->observer, observer, memory_order_relaxed);
 		entry->pid = getpid();
 		entry->creator = creator;
+		rte_strscpy(slab_served[entry - slab_table].mempool, mp->name,
+			sizeof(slab_served[0].mempool));
+		slab_served[entry - slab_table].pitch = data->pitch;
 		/* release: partner of the acquire loads in slab_pool() and slab_table_find() */
 		atomic_store_explicit(&entry->uid, uid, memory_order_release);
 		slab_table_used++;
@@ -126,6 +135,26 @@ slab_entry_close(struct slab_entry *entry, bool destroy)
 		sio_pool_detach(observer);
 }
 
+/* Under the lock. What the entry has open in this process, NULL if nothing. */
+static struct sio_pool *
+slab_entry_open(const struct slab_entry *entry)
+{
+	const uint64_t uid = atomic_load_explicit(&entry->uid, memory_order_relaxed);
+	struct sio_pool *pool = atomic_load_explicit(&entry->pool, memory_order_relaxed);
+
+	if (uid == SLAB_UID_NONE || uid == SLAB_UID_GONE || entry->pid != getpid())
+		return NULL;
+	return pool != NULL ? pool : atomic_load_explicit(&entry->observer, memory_order_relaxed);
+}
+
+/* True if the creator of a pool freed it. */
+static bool
+slab_pool_is_freed(const struct sio_pool *pool)
+{
+	/* the creator of a segment is its member in slot 0, generation 1 */
+	return sio_member_state(sio_pool_segment(pool), SIO_MEMBER_NAME(0, 1)) == SIO_MEMBER_FREE;
+}
+
 /*
  * Under the lock. Closes pools whose creator freed them: nobody may use those any more, and this
  * process is not told of it otherwise.
@@ -135,29 +164,41 @@ slab_table_sweep(void)
 {
 	for (unsigned int i = 0; i < SLAB_TABLE_SIZE; i++) {
 		struct slab_entry *entry = &slab_table[i];
-		const uint64_t uid = atomic_load_explicit(&entry->uid, memory_order_relaxed);
-		struct sio_pool *pool = atomic_load_explicit(&entry->pool, memory_order_relaxed);
+		const struct sio_pool *pool = slab_entry_open(entry);
 
-		if (uid == SLAB_UID_NONE || uid == SLAB_UID_GONE || entry->creator ||
-			entry->pid != getpid())
-			continue;
-		if (pool == NULL)
-			pool = atomic_load_explicit(&entry->observer, memory_order_relaxed);
-		/* the creator of a segment is its member in slot 0, generation 1 */
-		if (sio_member_state(sio_pool_segment(pool), SIO_MEMBER_NAME(0, 1)) ==
-			SIO_MEMBER_FREE)
+		if (pool != NULL && !entry->creator && slab_pool_is_freed(pool))
 			slab_entry_close(entry, false);
 	}
 }
 
 int
-slab_table_add(uint64_t uid, struct sio_pool *pool)
+slab_table_look(
+	int (*look)(const struct slab_served *served, const struct sio_pool *pool, void *arg),
+	void *arg)
+{
+	int ret = 0;
+
+	/* pools are closed under the lock only */
+	pthread_mutex_lock(&slab_table_lock);
+	for (unsigned int i = 0; i < SLAB_TABLE_SIZE && ret == 0; i++) {
+		const struct slab_entry *entry = &slab_table[i];
+		const struct sio_pool *pool = slab_entry_open(entry);
+
+		if (pool != NULL && (entry->creator || !slab_pool_is_freed(pool)))
+			ret = look(&slab_served[i], pool, arg);
+	}
+	pthread_mutex_unlock(&slab_table_lock);
+	return ret;
+}
+
+int
+slab_table_add(const struct rte_mempool *mp, const struct slab_data *data, struct sio_pool *pool)
 {
 	const struct slab_entry *entry;
 
 	pthread_mutex_lock(&slab_table_lock);
 	slab_table_sweep();
-	entry = slab_table_insert(uid, pool, NULL, true);
+	entry = slab_table_insert(mp, data, pool, NULL, true);
 	pthread_mutex_unlock(&slab_table_lock);
 	return entry == NULL ? -ENOSPC : 0;
 }
@@ -270,7 +311,7 @@ slab_pool_open(const struct rte_mempool *mp, const struct slab_data *data, bool 
 		return pool;
 	}
 	slab_table_sweep();
-	if (slab_table_insert(data->uid, observe ? NULL : pool, observe ? pool : NULL, false) !=
+	if (slab_table_insert(mp, data, observe ? NULL : pool, observe ? pool : NULL, false) !=
 		NULL)
 		return pool;
 	SLAB_LOG(ERR, "mempool %s: this process uses more than %u slab mempools", mp->name,
