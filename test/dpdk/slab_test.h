@@ -55,7 +55,7 @@ extern const struct CMUnitTest test_mp_tests[];
 extern const size_t test_mp_tests_n;
 
 /* test_mempool_options.c */
-extern const struct CMUnitTest test_options_tests[], test_refused_tests[];
-extern const size_t test_options_tests_n, test_refused_tests_n;
+extern const struct CMUnitTest test_options_tests[], test_nohuge_tests[], test_refused_tests[];
+extern const size_t test_options_tests_n, test_nohuge_tests_n, test_refused_tests_n;
 
 #endif /* SLAB_TEST_H */

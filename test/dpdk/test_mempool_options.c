@@ -2,7 +2,7 @@
  * Copyright (c) 2026 the slabio authors
  */
 
-/* The options of mempool_test.cfg at work. */
+/* How mempools lie in memory, and the options of mempool_test.cfg at work. */
 
 #include "slab_test.h"
 
@@ -14,11 +14,13 @@
 
 #include <rte_common.h>
 #include <rte_eal.h>
+#include <rte_malloc.h>
 #include <rte_memory.h>
 
 #include <slabio/pool.h>
 
 #define PAGE 4096u
+#define MB   ((size_t)1 << 20)
 
 /* The slabio pool of a mempool, to look at. */
 static struct sio_pool *
@@ -42,6 +44,48 @@ info_of(const char *mempool)
 	sio_pool_info(pool, &info);
 	sio_pool_detach(pool);
 	return info;
+}
+
+/* ---- one area ---- */
+
+static void
+a_large_mempool_is_one_area_unless_io_addresses_are_physical(void **state)
+{
+	static const unsigned int flags[] = {0, RTE_MEMPOOL_F_NO_IOVA_CONTIG};
+
+	(void)state;
+	for (unsigned int i = 0; i < RTE_DIM(flags); i++) {
+		struct rte_mempool *mp = test_pool("one", 40000, 2176, 0, flags[i]);
+
+		if (flags[i] != 0 || rte_eal_iova_mode() == RTE_IOVA_VA)
+			assert_int_equal(mp->nb_mem_chunks, 1);
+		rte_mempool_free(mp);
+	}
+}
+
+/* A heap of which every second block is in use. */
+static void
+a_mempool_takes_several_areas_of_a_heap_that_has_no_larger_one(void **state)
+{
+	const size_t block = 8 * MB;
+	void *blocks[64] = {NULL};
+	struct rte_mempool *mp;
+	unsigned int n = 0;
+
+	(void)state;
+	/* a heap on hugepages grows when it has no room */
+	assert_false(test_has_hugepages());
+	while (n < RTE_DIM(blocks) && (blocks[n] = rte_malloc(NULL, block, 0)) != NULL)
+		n++;
+	assert_in_range(n, 5, RTE_DIM(blocks) - 1);
+	for (unsigned int i = 0; i < n; i += 2)
+		rte_free(blocks[i]);
+	mp = test_pool("several", 10000, 2176, 0, 0);
+	assert_true(mp->nb_mem_chunks > 1);
+	test_drain(mp, 10000);
+	rte_mempool_free(mp);
+	for (unsigned int i = 1; i < n; i += 2)
+		rte_free(blocks[i]);
 }
 
 static void
@@ -279,6 +323,7 @@ mempools_without_a_section_are_as_ever(void **state)
 }
 
 const struct CMUnitTest test_options_tests[] = {
+	cmocka_unit_test(a_large_mempool_is_one_area_unless_io_addresses_are_physical),
 	cmocka_unit_test(metadata_is_preferred_on_the_socket_of_the_mempool),
 	cmocka_unit_test(objects_lie_a_power_of_two_apart_and_aligned),
 	cmocka_unit_test(aligned_objects_lie_in_anonymous_memory_too),
@@ -289,6 +334,11 @@ const struct CMUnitTest test_options_tests[] = {
 	cmocka_unit_test(mempools_without_a_section_are_as_ever),
 };
 const size_t test_options_tests_n = RTE_DIM(test_options_tests);
+
+const struct CMUnitTest test_nohuge_tests[] = {
+	cmocka_unit_test(a_mempool_takes_several_areas_of_a_heap_that_has_no_larger_one),
+};
+const size_t test_nohuge_tests_n = RTE_DIM(test_nohuge_tests);
 
 /* ---- with a file that is not there ---- */
 

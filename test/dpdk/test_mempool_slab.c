@@ -693,7 +693,8 @@ run_group(const char *mode)
 	failed = _cmocka_run_group_tests(
 		"options", test_options_tests, test_options_tests_n, NULL, NULL);
 	if (strcmp(mode, "nohuge") == 0)
-		return failed;
+		return failed + _cmocka_run_group_tests(
+					mode, test_nohuge_tests, test_nohuge_tests_n, NULL, NULL);
 	return failed + cmocka_run_group_tests_name(mode, tests, NULL, NULL);
 }
 

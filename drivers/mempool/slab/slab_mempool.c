@@ -256,9 +256,10 @@ slab_layout_now(const struct rte_mempool *mp, uint64_t *pitch, uint64_t *align)
 }
 
 /*
- * One area for all objects where that costs nothing, which is where IO addresses are virtual ones:
- * then whatever is contiguous for the CPU is so for the device. Elsewhere a contiguous area of
- * this size may not exist, and a pool in several pieces is better than none.
+ * One area for all objects where that costs nothing, which is where IO addresses are virtual ones
+ * or do not matter: then whatever is contiguous for the CPU is so for the device. The smallest
+ * chunk is an object nevertheless: were it all of them, the library would ask for memory that is
+ * physically contiguous, and would give up where a heap has room in several pieces only.
  */
 ssize_t
 slab_calc_mem_size(const struct rte_mempool *mp, uint32_t n, uint32_t pg_shift,
@@ -277,7 +278,7 @@ slab_calc_mem_size(const struct rte_mempool *mp, uint32_t n, uint32_t pg_shift,
 	if (header_align != 1)
 		return (ssize_t)(pitch * n + (pg_shift != 0 && pitch > page ? pitch - page : 0));
 	if (contiguous)
-		return (ssize_t)(*min_chunk_size = pitch * n);
+		return (ssize_t)(pitch * n);
 	return rte_mempool_op_calc_mem_size_helper(mp, n, pg_shift, 0, min_chunk_size, align);
 }
 
