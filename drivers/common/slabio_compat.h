@@ -11,14 +11,24 @@
  * project meets. Nothing else asks for a version.
  */
 
+#include <errno.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 
+#include <rte_telemetry.h>
 #include <rte_version.h>
-#include <ethdev_driver.h>
+
+/* 23.03 gave the functions for unsigned values other names, and 23.11 dropped the old ones. */
+#if RTE_VERSION >= RTE_VERSION_NUM(23, 3, 0, 0)
+#define slabio_tel_dict_uint rte_tel_data_add_dict_uint
+#else
+#define slabio_tel_dict_uint rte_tel_data_add_dict_u64
+#endif
 
 /*
+ * For poll-mode drivers, which include <ethdev_driver.h> before.
+ *
  * 25.11 moved the per-queue counters out of rte_eth_stats into a structure of their own, which the
  * caller may leave out. The members kept their names.
  */
@@ -39,6 +49,7 @@
 	}
 #endif
 
+#ifdef ALLOW_EXPERIMENTAL_API /* the calls that tell the running release are */
 /**
  * Refuses to drive an ethdev library of another release than the one whose driver headers this
  * plugin was built with: the structures they share carry no version of their own.
@@ -54,5 +65,6 @@ slabio_compat_check(char *running, size_t len)
 	snprintf(running, len, "%02u.%02u", rte_version_year(), rte_version_month());
 	return -ENOTSUP;
 }
+#endif
 
 #endif /* SLABIO_COMPAT_H */

@@ -54,6 +54,10 @@ int test_secondary_main(const char *what, const char *pool);
 extern const struct CMUnitTest test_mp_tests[];
 extern const size_t test_mp_tests_n;
 
+/* test_mempool_telemetry.c */
+extern const struct CMUnitTest test_telemetry_tests[];
+extern const size_t test_telemetry_tests_n;
+
 /* test_mempool_options.c */
 extern const struct CMUnitTest test_options_tests[], test_nohuge_tests[], test_refused_tests[];
 extern const size_t test_options_tests_n, test_nohuge_tests_n, test_refused_tests_n;

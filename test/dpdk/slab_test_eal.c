@@ -86,7 +86,8 @@ test_eal_start(const char *mode)
 
 	argv[argc++] = strdup("slab-test");
 	argv[argc++] = strdup("--no-pci");
-	argv[argc++] = strdup("--no-telemetry");
+	if (strcmp(mode, "telemetry") != 0)
+		argv[argc++] = strdup("--no-telemetry");
 	argv[argc++] = strdup(sysconf(_SC_NPROCESSORS_ONLN) >= 2 ? "-l0-1" : "--lcores=(0,1)@0");
 	argv[argc++] = strdup("--file-prefix");
 	argv[argc++] = strdup(prefix);

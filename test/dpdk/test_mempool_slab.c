@@ -690,6 +690,9 @@ run_group(const char *mode)
 	if (strcmp(mode, "refused") == 0)
 		return _cmocka_run_group_tests(
 			mode, test_refused_tests, test_refused_tests_n, NULL, NULL);
+	if (strcmp(mode, "telemetry") == 0)
+		return _cmocka_run_group_tests(
+			mode, test_telemetry_tests, test_telemetry_tests_n, NULL, NULL);
 	failed = _cmocka_run_group_tests(
 		"options", test_options_tests, test_options_tests_n, NULL, NULL);
 	if (strcmp(mode, "nohuge") == 0)

@@ -1,0 +1,97 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# A stock testpmd with its mbufs on slab and the example's options, read with dpdk-telemetry.py: at
+# rest, forwarding, and at rest again.
+#
+# usage: testpmd_telemetry.sh PLUGIN EXAMPLE
+
+set -u
+. "$(dirname "$0")/common.sh"
+
+plugin=$1
+mbufs=8192
+
+command -v dpdk-testpmd >/dev/null || skip "dpdk-testpmd is not installed"
+command -v dpdk-telemetry.py >/dev/null || skip "dpdk-telemetry.py is not installed"
+command -v python3 >/dev/null || skip "python3 is not installed"
+setup_run telemetry
+check_plugin "$plugin"
+SLABIO_CONFIG=$2
+export SLABIO_CONFIG
+memory=
+[ "$(huge_free_mb)" -ge 200 ] || memory="--no-huge -m 256"
+
+fifo=$LOG.fifo
+mkfifo "$fifo" || fail "no fifo $fifo"
+
+# asks, and checks the replies by python statements in which r is the list of them
+ask() {
+	printf '%b' "$1" | timeout -k 5 20 dpdk-telemetry.py -f "$PREFIX" >"$LOG.json" 2>&1 ||
+		fail "dpdk-telemetry.py: $(cat "$LOG.json")"
+	python3 - "$LOG.json" "$2" <<-'END' || fail "replies: $(cat "$LOG.json")"
+		import json, sys
+		r = [list(json.loads(line).values())[0] for line in open(sys.argv[1])]
+		exec(sys.argv[2])
+	END
+}
+
+# shellcheck disable=SC2086 # options are several words
+timeout -k 5 60 dpdk-testpmd $LCORES $memory --no-pci --file-prefix="$PREFIX" -d "$plugin" \
+	--mbuf-pool-ops-name=slab --vdev=net_null0 --vdev=net_null1 \
+	-- -i --total-num-mbufs=$mbufs --mbcache=0 <"$fifo" >"$LOG" 2>&1 &
+pid=$!
+PIDS=$pid
+exec 7>"$fifo"
+i=0
+until grep -q "^testpmd>" "$LOG" || [ $i -ge 200 ]; do
+	kill -0 $pid 2>/dev/null || fail "testpmd ended at its start"
+	sleep 0.1
+	i=$((i + 1))
+done
+grep -q "preferred mempool ops selected: slab" "$LOG" || fail "testpmd is not on slab"
+
+ask '/slab/list\n/help,/slab/list\n/help,/slab/info\n/help,/slab/shards\n' '
+assert r[0] == ["mb_pool_0"], r[0]
+for help in r[1:]:
+    assert len(help) == 1 and "slab" in list(help.values())[0], help
+'
+ask '/slab/info,mb_pool_0\n' "
+i = r[0]
+assert i['name'] == 'mb_pool_0'
+assert i['pool'].startswith('dpdk.') and i['pool'].endswith('.mb_pool_0')
+assert i['blocks'] == i['populated'] == i['free'] == $mbufs and i['in_use'] == 0
+# by the example
+assert i['pitch'] == 4096 and i['block_size'] < 4096
+assert i['magazine_size'] == 64 and i['shards_max'] == 8
+assert i['flags'] == 'same_map,check' and i['members'] == 1
+assert i['magazines'] * i['magazine_size'] >= $mbufs
+"
+echo start >&7
+sleep 1
+ask '/slab/shards,mb_pool_0\n/slab/info,mb_pool_0\n/slab/shards,mb_pool_0,1\n' "
+shards, i, rest = r
+keys = {'member', 'free', 'taken', 'given', 'exchanges', 'steals', 'put_back', 'lost', 'failures'}
+assert 1 <= len(shards) <= 8 and 'next' not in shards
+assert all(set(s) == keys for s in shards.values())
+assert sum(s['taken'] for s in shards.values()) > 100000
+assert sum(s['member'] == '0/1' for s in shards.values()) == i['shards_used']
+assert i['free'] + i['in_use'] == $mbufs
+assert set(rest) == set(shards) - {'0'}
+"
+echo stop >&7
+sleep 1
+ask '/slab/info,mb_pool_0\n/slab/shards,mb_pool_0\n/slab/info,none\n/slab/shards\n' "
+i, shards, none, nothing = r
+assert i['free'] == $mbufs and i['in_use'] == 0
+assert sum(s['taken'] - s['given'] for s in shards.values()) == 0
+assert none is None and nothing is None
+"
+echo quit >&7
+exec 7>&-
+wait $pid || fail "testpmd ended with status $?"
+# shellcheck disable=SC2034 # read by common.sh
+PIDS=
+grep -q "SLAB: .*\(failed\|cannot\|expected\|was put\)" "$LOG" && fail "the driver complains"
+left=$(left_files)
+[ -z "$left" ] || fail "testpmd left files: $left"
