@@ -100,7 +100,7 @@ sio_take_over(struct sio_local *local, struct sio_magazine *mag, sio_member_t ow
 		if (from != (SIO_HOLDER_MEMBER | named) && from != (SIO_HOLDER_MEMBER | owner) &&
 			!sio_dead_holder(dead, from))
 			continue;
-		if (dead != NULL && kept_already(pool, mag, kept, handle))
+		if ((dead != NULL || owner != named) && kept_already(pool, mag, kept, handle))
 			continue;
 		/* acquire: partner is the release of who had the block; release: for who takes it next */
 		if (atomic_compare_exchange_strong_explicit(&pool->holders[handle], &from,

@@ -349,21 +349,23 @@ void sio_depot_give(struct sio_local *local, struct sio_slot *slot);
 bool sio_slot_drop(struct sio_slot *slot);
 /** Changes the word of a magazine in this operation's hand. */
 void sio_hand_change(struct sio_slot *slot, uint64_t to);
-/** Members found dead, and how names of others are told to be stale. */
+/** Members found dead at one time. Who joined or died later is not of them, whatever becomes of it. */
 struct sio_dead {
 	struct sio_pool *pool;
-	/** By slot: the name there when looked at, and whether its process is gone. */
+	/** By slot: the name there at that time, or the next one of a free slot; and whether its process was gone. */
 	sio_member_t name[SIO_MEMBERS_MAX];
 	bool gone[SIO_MEMBERS_MAX];
 };
 
-/** True if a name is of a dead member, or of an earlier generation of its slot. */
+/** True if a name is of a member that was dead then, or of an earlier generation of its slot. */
 static inline bool
 sio_dead_name(const struct sio_dead *dead, sio_member_t name)
 {
 	unsigned int slot = SIO_MEMBER_SLOT(name);
+	int16_t later =
+		(int16_t)(SIO_MEMBER_GENERATION(name) - SIO_MEMBER_GENERATION(dead->name[slot]));
 
-	return name != SIO_MEMBER_NONE && (dead->gone[slot] || dead->name[slot] != name);
+	return name != SIO_MEMBER_NONE && (later < 0 || (later == 0 && dead->gone[slot]));
 }
 
 /** True if a holder word names a dead or stale member. */

@@ -8,7 +8,8 @@
  * Invariant. Only what carries a dead or stale name is touched, through the same compare-and-swaps as everybody
  * else, in the name of who runs this. Who loses one skips that thing.
  *
- * Order. Magazines first, then (exact pools) blocks that lie in no magazine, then shards, then the member slots. A
+ * Order. First of all it is fixed who is dead; then comes the barrier. Who joins and dies meanwhile is left for the next
+ * recovery: its swaps may be later than this barrier, its gives later than this walk. Then magazines, then (exact pools) blocks that lie in no magazine, then shards, then the member slots. A
  * block that carries a dead name and lies in somebody's magazine is left to who claims that magazine. Since the dead
  * give nothing any more, and the living give only what carries their own name, a block of a dead name can leave
  * magazines but not enter one: who finds it in none, has found it in hands.
@@ -44,33 +45,12 @@ find_dead(struct recovery *r)
 	for (unsigned int i = 0; i < SIO_MEMBERS_MAX; i++) {
 		struct sio_member_info info;
 
-		if (sio_member_get(r->local.pool->seg, i, &info) != 0)
-			continue;
+		/* of a free slot, too, the name tells earlier generations from later ones */
+		sio_member_get(r->local.pool->seg, i, &info);
 		r->dead.name[i] = info.member;
 		r->dead.gone[i] = info.state == SIO_MEMBER_DEAD;
 		r->report.dead_members += r->dead.gone[i];
 	}
-}
-
-/* A name that came to life after find_dead() looked is none of the dead's. */
-static bool
-is_dead(struct recovery *r, sio_member_t name)
-{
-	unsigned int slot = SIO_MEMBER_SLOT(name);
-	struct sio_member_info info;
-
-	if (!sio_dead_name(&r->dead, name))
-		return false;
-	if (r->dead.gone[slot] && r->dead.name[slot] == name)
-		return true;
-	if (sio_member_get(r->local.pool->seg, slot, &info) != 0)
-		return true;
-	if (info.member == name && info.state != SIO_MEMBER_DEAD) {
-		r->dead.name[slot] = name;
-		r->dead.gone[slot] = false;
-		return false;
-	}
-	return true;
 }
 
 /* Whether the living owner that a dead thief swapped a magazine out of cannot be at work on it. */
@@ -84,7 +64,7 @@ owner_is_away(struct recovery *r, uint64_t word)
 	if (sio_mag_count(word) != 0 || s >= pool->max_shards)
 		return true;
 	owner = atomic_load_explicit(&pool->shards[s].owner, memory_order_relaxed);
-	if (owner == 0 || is_dead(r, (sio_member_t)(owner - 1)))
+	if (owner == 0 || sio_dead_name(&r->dead, (sio_member_t)(owner - 1)))
 		return true;
 	if (!r->barrier)
 		return false;
@@ -105,7 +85,7 @@ settle_magazine(struct recovery *r, uint32_t m)
 	uint64_t word = atomic_load_explicit(&mag->word, memory_order_acquire);
 	struct sio_slot slot = {.mag = mag, .index = m};
 
-	if (sio_mag_state(word) == SIO_MAG_DEPOT || !is_dead(r, sio_mag_member(word)))
+	if (sio_mag_state(word) == SIO_MAG_DEPOT || !sio_dead_name(&r->dead, sio_mag_member(word)))
 		return;
 	if (sio_mag_state(word) == SIO_MAG_HAND && !owner_is_away(r, word)) {
 		r->report.left++;
@@ -158,7 +138,7 @@ settle_hands(struct recovery *r)
 		uint64_t holder = atomic_load_explicit(&pool->holders[b], memory_order_relaxed);
 
 		if ((marks[b / 8] & 1u << (b % 8)) != 0 || holder >> SIO_HOLDER_KIND_SHIFT != 0 ||
-			!is_dead(r, (sio_member_t)holder))
+			!sio_dead_name(&r->dead, (sio_member_t)holder))
 			continue;
 		if (!atomic_compare_exchange_strong_explicit(&pool->holders[b], &holder,
 			    SIO_HOLDER_MEMBER | r->local.member, memory_order_acq_rel,
@@ -180,7 +160,7 @@ settle_shards(struct recovery *r)
 	for (uint32_t s = 0; s < top; s++) {
 		uint64_t owner = atomic_load_explicit(&pool->shards[s].owner, memory_order_relaxed);
 
-		if (owner == 0 || !is_dead(r, (sio_member_t)(owner - 1)))
+		if (owner == 0 || !sio_dead_name(&r->dead, (sio_member_t)(owner - 1)))
 			continue;
 		/* the epoch may be odd: who takes the shard next makes it even */
 		r->report.shards += atomic_compare_exchange_strong_explicit(&pool->shards[s].owner,
@@ -205,7 +185,7 @@ sio_pool_recover(struct sio_pool *pool, struct sio_recover_report *report)
 	struct recovery r = {.dead = {.pool = pool}};
 	uint64_t began = sio_now_ns();
 	sio_member_t self = sio_segment_self(pool->seg);
-	uint32_t top = sio_magazines_top(pool);
+	uint32_t top;
 	int ret = 0;
 
 	if (pool->observe || self == SIO_MEMBER_NONE)
@@ -214,6 +194,8 @@ sio_pool_recover(struct sio_pool *pool, struct sio_recover_report *report)
 	find_dead(&r);
 	/* after the dead did all they did: their swaps are seen by every owner's next look */
 	r.barrier = pool->can_steal && sio_barrier();
+	/* no magazine of theirs lies above it */
+	top = sio_magazines_top(pool);
 	for (uint32_t m = 0; m < top; m++)
 		settle_magazine(&r, m);
 	if (pool->exact && r.report.dead_members != 0)

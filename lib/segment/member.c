@@ -300,9 +300,9 @@ sio_member_get(struct sio_segment *seg, unsigned int n, struct sio_member_info *
 	slot = &seg->slots[n];
 	memset(info, 0, sizeof(*info));
 	info->state = slot_state(seg, n, &word);
+	info->member = SIO_MEMBER_NAME(n, sio__slot_generation(word));
 	if (info->state == SIO_MEMBER_FREE)
 		return -ENOENT;
-	info->member = SIO_MEMBER_NAME(n, sio__slot_generation(word));
 	info->pid = atomic_load_explicit(&slot->pid, memory_order_relaxed);
 	info->joined_ns = atomic_load_explicit(&slot->joined_ns, memory_order_relaxed);
 	command[0] = atomic_load_explicit(&slot->command[0], memory_order_relaxed);

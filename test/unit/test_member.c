@@ -86,6 +86,9 @@ a_living_member_is_seen_as_it_is(void **state)
 	assert_int_equal(unit_wait(pid), 0);
 	assert_int_equal(sio_member_state(f.seg, member), SIO_MEMBER_FREE);
 	assert_int_equal(sio_member_get(f.seg, 1, &info), -ENOENT);
+	/* the next one there has a later generation */
+	assert_int_equal(SIO_MEMBER_SLOT(info.member), SIO_MEMBER_SLOT(member));
+	assert_int_equal(SIO_MEMBER_GENERATION(info.member), SIO_MEMBER_GENERATION(member) + 1);
 	assert_int_equal(sio_member_bury(f.seg, member), -ENOENT);
 	teardown(&f);
 }

@@ -207,7 +207,12 @@ struct sio_member_info {
 	char command[16];
 };
 
-/** The member in a slot. @return 0; -EINVAL slot out of range; -ENOENT the slot is free. */
+/**
+ * The member in a slot.
+ *
+ * @return 0; -EINVAL slot out of range; -ENOENT the slot is free: info->member tells all that were there before, whose
+ *         generations are lower, from all that will come
+ */
 SIO_API int sio_member_get(
 	struct sio_segment *seg, unsigned int slot, struct sio_member_info *info);
 
