@@ -232,6 +232,19 @@ events_sum(const struct sio_pool *pool)
 	return sum;
 }
 
+/* Nothing but what this thread has itself. */
+static bool
+known_dry(const struct sio_local *local)
+{
+	return local->dry && local->dry_sum == events_sum(local->pool);
+}
+
+static uint32_t
+slot_count(const struct sio_slot *slot)
+{
+	return sio_slot_mine(slot) ? sio_mag_count_now(slot->mag) : 0;
+}
+
 /* The depot is dry: looks once more, then into the other shards. Outside meanwhile, so that others can steal from
  * this thread, and a stop there costs nobody. */
 static bool
@@ -391,9 +404,11 @@ take_pieces(struct sio_local *local, enum kind kind, void *blocks, unsigned int 
 		sio_count(&local->hot->taken, n);
 	} else {
 		give_inside(local, kind, into, got);
-		/* others may have found the pool dry meanwhile */
-		if (got > 0)
+		/* others may have found the pool dry meanwhile; this thread knows what it gave back */
+		if (got > 0) {
 			sio_event(local->pool);
+			local->dry_sum++;
+		}
 		if (local->shard != NULL)
 			sio_count(&local->shard->failures, 1);
 	}
@@ -407,7 +422,12 @@ take_slow(struct sio_local *local, enum kind kind, void *blocks, unsigned int n)
 {
 	int ret = 0;
 
-	if (slot_fits(local, &local->loaded, SIO_WANT_BLOCKS) || exchange(local, SIO_WANT_BLOCKS)) {
+	if (known_dry(local) && slot_count(&local->loaded) + slot_count(&local->prev) < n) {
+		ret = -ENOBUFS;
+		if (local->shard != NULL)
+			sio_count(&local->shard->failures, 1);
+	} else if (slot_fits(local, &local->loaded, SIO_WANT_BLOCKS) ||
+		   exchange(local, SIO_WANT_BLOCKS)) {
 		/* one that was stolen came to this shard while its owner was outside, and may be gone again */
 		uint32_t count =
 			sio_slot_mine(&local->loaded) ? sio_mag_count_now(local->loaded.mag) : 0;
