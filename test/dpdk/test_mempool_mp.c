@@ -140,6 +140,18 @@ secondary_churn(struct rte_mempool *mp)
 	return 0;
 }
 
+/* Is killed with objects in its hands. */
+static int
+secondary_hold(struct rte_mempool *mp)
+{
+	void *objs[HANDOVER];
+
+	EXPECT(rte_mempool_get_bulk(mp, objs, HANDOVER) == 0);
+	say_ready();
+	await_go();
+	return 1;
+}
+
 static int
 secondary_create(const char *name)
 {
@@ -174,6 +186,8 @@ test_secondary_main(const char *what, const char *pool)
 		return secondary_take_all(mp);
 	if (strcmp(what, "hand_over") == 0)
 		return secondary_hand_over(mp);
+	if (strcmp(what, "hold") == 0)
+		return secondary_hold(mp);
 	if (strcmp(what, "churn") == 0)
 		return secondary_churn(mp);
 	fprintf(stderr, "secondary: what is %s?\n", what);
@@ -377,6 +391,34 @@ a_killed_secondary_stops_nobody(void **state)
 	rte_mempool_free(mp);
 }
 
+/* By mode=exact in mempool_test.cfg. */
+static void
+an_exact_mempool_gets_back_what_a_killed_secondary_held(void **state)
+{
+	static const struct {
+		const char *name;
+		unsigned int lost;
+	} cases[] = {{"exact_held", 0}, {"held", HANDOVER}};
+
+	(void)state;
+	for (unsigned int i = 0; i < RTE_DIM(cases); i++) {
+		struct rte_mempool *mp = test_pool(cases[i].name, OBJECTS, 64, 0, 0);
+		struct child child = start_secondary("hold", cases[i].name), next;
+
+		await_ready(&child);
+		kill(child.pid, SIGKILL);
+		assert_true(WIFSIGNALED(await_end(&child)));
+		assert_true(rte_mempool_avail_count(mp) <= OBJECTS - HANDOVER);
+		/* a process that joins settles what dead ones left */
+		next = start_secondary("hold", cases[i].name);
+		await_ready(&next);
+		assert_int_equal(rte_mempool_avail_count(mp), OBJECTS - HANDOVER - cases[i].lost);
+		kill(next.pid, SIGKILL);
+		assert_true(WIFSIGNALED(await_end(&next)));
+		rte_mempool_free(mp);
+	}
+}
+
 static void
 secondaries_come_and_go_and_use_up_no_slots(void **state)
 {
@@ -456,6 +498,7 @@ const struct CMUnitTest test_mp_tests[] = {
 	cmocka_unit_test(objects_cross_from_one_process_to_the_other),
 	cmocka_unit_test(a_mempool_of_a_secondary_serves_the_primary),
 	cmocka_unit_test(a_killed_secondary_stops_nobody),
+	cmocka_unit_test(an_exact_mempool_gets_back_what_a_killed_secondary_held),
 	cmocka_unit_test(secondaries_come_and_go_and_use_up_no_slots),
 	cmocka_unit_test(a_name_that_is_in_use_gets_the_pid),
 };
