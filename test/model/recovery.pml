@@ -40,7 +40,7 @@
 #define NMEM		(2 + 2 * NMAG + NMAG * MAGSZ)
 
 #include "tso.inc"
-#define NREACHED 7
+#define NREACHED 13
 #include "reached.inc"
 
 /* magazine words: tag | count | victim | member | state, changed by compare-and-swap alone */
@@ -53,8 +53,16 @@ short W[NMAG];
 #define MEMBER(w)     (((w) >> 2) & 3)
 #define VICTIM(w)     (((w) >> 4) & 3)
 #define WCOUNT(w)     (((w) >> 6) & 3)
+#define TAG(w)	      ((w) >> 8)
+#define LET_GO	      (1 << 6) /* of a HAND word, whose count is 0 otherwise */
 #define NEXT(w, state, member, victim, count) \
-	((state) | (member) << 2 | (victim) << 4 | (count) << 6 | (((w) >> 8) + 1) << 8)
+	((state) | (member) << 2 | (victim) << 4 | (count) << 6 | (TAG(w) + 1) << 8)
+#define OWN(w)	      NEXT(w, S_SHARD, me, NO_VICTIM, 0)
+#define TAKEN(w)      NEXT(w, S_HAND, me, MEMBER(w), 0) /* a thief's, swapped in for w */
+
+/* the word of a thief that swapped its name in for this very word, and may still put it back */
+#define MAY_COME_BACK(now, word) \
+	(STATE(now) == S_HAND && WCOUNT(now) == 0 && VICTIM(now) == me && TAG(now) == TAG(word) + 1)
 
 /* holder words, changed by compare-and-swap alone */
 byte O[NBLK + 1];
@@ -64,6 +72,12 @@ bit ended[NMEMB];	/* it came to its end, or was killed */
 
 /* the kernel drops a life token when the process is gone, and with it all its stores are visible */
 #define DEAD(p) (killed[p] && ended[p] && DRAINED(p))
+/* who is dead for one run of recovery: who was so before its barrier */
+#ifdef FAULT_LATE_DEATH
+#define IS_DEAD(p) DEAD(p)
+#else
+#define IS_DEAD(p) (dead & (1 << (p)))
+#endif
 
 /* for the checks only: blocks in the hands of a living member, as a set */
 byte hand[NMEMB];
@@ -91,17 +105,30 @@ inline shard_leave()
 }
 
 /*
- * depot.c sio_take_over: the magazine is mine by its word; now its blocks, from the name they carry. Recovery
- * accepts dead names too: who died while taking over left some blocks in its own.
+ * depot.c sio_take_over: the magazine is mine by its word, and was owner's by the word before. Its blocks carry the name
+ * that it says, or owner's, who may have died while it took them over; recovery accepts any dead name as well.
  */
+#ifdef FAULT_HALF_TAKEN_KEPT
+#define NOTHING_TO_DO (giver == me && me < R1)
+#define OWNERS(o)     false
+#else
+#define NOTHING_TO_DO (giver == me && owner == me)
+#define OWNERS(o)     ((o) == owner)
+#endif
+#ifdef FAULT_NAME_NOT_KEPT
+#define NAMES(o)      (me < R1 && (o) == giver)
+#else
+#define NAMES(o)      ((o) == giver)
+#endif
+
 inline take_over(m)
 {
 	atomic {
 		giver = LOAD(me, NAMED(m));
 		n = LOAD(me, COUNT(m));
 		if
-		:: giver == me && me < R1 -> n = 0
-		:: else
+		:: NOTHING_TO_DO -> n = 0
+		:: else -> if :: giver == me && me < R1 -> REACHED(1) :: else fi
 		fi
 	}
 	do
@@ -109,14 +136,13 @@ inline take_over(m)
 		i < n && DRAINED(me) ->
 		h = LOAD(me, HANDLE(m, i));
 		if
-		:: O[h] == me -> ok = 1
-#ifdef FAULT_NAME_NOT_KEPT
-		:: me < R1 && O[h] != me && O[h] == giver -> O[h] = me; ok = 1
-#else
-		:: O[h] != me && O[h] == giver -> O[h] = me; ok = 1
-#endif
-		:: me >= R1 && O[h] != giver && DEAD(O[h]) -> REACHED(0); O[h] = me; ok = 1
-		:: else -> ok = 0
+		:: (me >= R1 || owner != giver) && kept == 1 && LOAD(me, HANDLE(m, 0)) == h -> ok = 0 /* kept_already */
+		:: else ->
+			if
+			:: NAMES(O[h]) || OWNERS(O[h]) -> O[h] = me; ok = 1
+			:: !(NAMES(O[h]) || OWNERS(O[h])) && me >= R1 && IS_DEAD(O[h]) -> REACHED(0); O[h] = me; ok = 1
+			:: else -> ok = 0
+			fi
 		fi;
 		i++;
 		if
@@ -143,7 +169,8 @@ inline take_over(m)
 		:: giver != me -> store(me, NAMED(m), me)
 		:: else
 		fi;
-		giver = 0
+		giver = 0;
+		owner = 0
 	}
 }
 
@@ -155,19 +182,60 @@ inline pick(m)
 	fi
 }
 
-/* depot.c sio_depot_give */
-inline depot_give()
+/* depot.c sio_slot_drop, see steal.pml */
+inline drop(m, word)
 {
 	atomic {
-		DRAINED(me);
-		n = LOAD(me, COUNT(loaded));
-		cas_word(loaded, word, NEXT(word, S_DEPOT, me, NO_VICTIM, n));
-		/* lost to a thief: dropped */
-		loaded = NONE;
-		word = 0;
-		n = 0;
-		ok = 0
+		if
+		:: m == NONE
+		:: m != NONE && W[m] == word
+		:: m != NONE && MAY_COME_BACK(W[m], word) -> ok = 1
+		:: else -> m = NONE; word = 0
+		fi
 	}
+	if
+	:: !ok
+	:: else ->
+		atomic {
+			DRAINED(me);
+			if
+			:: W[m] == word -> REACHED(7)
+			:: MAY_COME_BACK(W[m], word) ->
+				if
+				:: killed[MEMBER(W[m])] -> REACHED(8)
+				:: else -> REACHED(9)
+				fi;
+				W[m] = W[m] | LET_GO;
+				m = NONE;
+				word = 0
+			:: else -> m = NONE; word = 0
+			fi;
+			ok = 0
+		}
+	fi
+}
+
+/* depot.c sio_depot_give; again, if a thief has put it back in the meantime */
+inline depot_give()
+{
+	do
+	:: loaded == NONE -> break
+	:: else ->
+		atomic {
+			DRAINED(me);
+			n = LOAD(me, COUNT(loaded));
+			cas_word(loaded, word, NEXT(word, S_DEPOT, me, NO_VICTIM, n));
+			if
+			:: ok -> loaded = NONE; word = 0
+			:: else
+			fi;
+			n = 0
+		}
+		if
+		:: ok -> ok = 0
+		:: else -> drop(loaded, word)
+		fi
+	od
 }
 
 /* depot.c sio_depot_claim */
@@ -187,7 +255,7 @@ inline depot_claim(state)
 		atomic {
 			cas_word(x, word, NEXT(word, state, me, NO_VICTIM, 0));
 			if
-			:: ok -> loaded = x; word = NEXT(word, state, me, NO_VICTIM, 0)
+			:: ok -> loaded = x; owner = MEMBER(word); word = NEXT(word, state, me, NO_VICTIM, 0)
 			:: else -> word = 0
 			fi;
 			x = NONE;
@@ -215,7 +283,7 @@ inline steal_round()
 	:: x == NONE
 	:: else ->
 		atomic {
-			cas_word(x, word, NEXT(word, S_HAND, me, MEMBER(word), 0));
+			cas_word(x, word, TAKEN(word));
 			if
 			:: !ok -> x = NONE; word = 0
 			:: else -> ok = 0
@@ -227,36 +295,37 @@ inline steal_round()
 	:: else ->
 		DRAINED(you);
 		look(you);
-#ifndef FAULT_HALF_TAKEN_KEPT
-		/* its owner died while it took the blocks over, and its shard has a new one: left to recovery */
-		atomic {
-			if
-			:: ok && LOAD(me, NAMED(x)) != MEMBER(word) -> REACHED(1); ok = 0
-			:: else
-			fi
-		}
-#endif
+		if
+		:: ok
+		:: else -> /* put_back; or its owner has let go of it */
+			atomic {
+				cas_word(x, TAKEN(word), word);
+				if
+				:: ok && killed[MEMBER(word)] -> REACHED(12); x = NONE; word = 0
+				:: ok && !killed[MEMBER(word)] -> x = NONE; word = 0
+				/* who let go had taken all blocks over */
+				:: else -> assert(LOAD(me, NAMED(x)) == MEMBER(word))
+				fi;
+				ok = !ok
+			}
+		fi;
 		if
 		:: ok ->
-			ok = 0;
+			atomic { ok = 0; owner = MEMBER(word) }
 			take_over(x);
-			atomic {
-				cas_word(x, NEXT(word, S_HAND, me, MEMBER(word), 0),
-					NEXT(NEXT(word, 0, 0, 0, 0), S_SHARD, me, NO_VICTIM, 0));
-				assert(ok);
+			atomic { /* sio_hand_change */
+				DRAINED(me);
+				if
+				:: W[x] == TAKEN(word)
+				:: W[x] == (TAKEN(word) | LET_GO) -> REACHED(10)
+				:: else -> assert(false)
+				fi;
+				word = OWN(TAKEN(word));
+				W[x] = word;
 				loaded = x;
-				word = NEXT(NEXT(word, 0, 0, 0, 0), S_SHARD, me, NO_VICTIM, 0);
-				x = NONE;
-				ok = 0
+				x = NONE
 			}
-		:: else ->
-			atomic {
-				cas_word(x, NEXT(word, S_HAND, me, MEMBER(word), 0), word);
-				assert(ok);
-				x = NONE;
-				word = 0;
-				ok = 0
-			}
+		:: else
 		fi
 	fi
 }
@@ -277,19 +346,22 @@ inline look(victim)
 	fi
 }
 
+/* looks at the word, and lets go of what a thief has swapped out; then the handles in it, or NONE */
 inline work()
 {
-	if
-	:: loaded != NONE && W[loaded] == word -> n = LOAD(me, COUNT(loaded))
-	:: loaded != NONE && W[loaded] != word -> loaded = NONE; word = 0; n = NONE
-	:: loaded == NONE -> n = NONE
-	fi
+	drop(loaded, word);
+	atomic {
+		if
+		:: loaded != NONE && W[loaded] == word -> n = LOAD(me, COUNT(loaded))
+		:: else -> n = NONE
+		fi
+	}
 }
 
 inline operation()
 {
 	shard_enter();
-	atomic { work() }
+	work();
 	if
 	:: n == NONE ->
 		if
@@ -298,7 +370,7 @@ inline operation()
 		   steal_round();
 		   shard_enter()
 		fi;
-		atomic { work() }
+		work()
 	:: else
 	fi;
 	if
@@ -327,13 +399,12 @@ inline operation()
 	:: n != NONE -> depot_give()
 	:: true
 	fi;
-	atomic { n = 0; h = 0 };
-	shard_leave()
+	atomic { n = 0; h = 0; shard_leave() }
 }
 
 proctype member(byte me, you, ops, loaded; short word)
 {
-	byte epoch, x = NONE, n, h, i, kept, giver, seen;
+	byte epoch, x = NONE, n, h, i, kept, giver, owner, seen, dead;
 	bit ok;
 
 	{
@@ -350,12 +421,21 @@ proctype member(byte me, you, ops, loaded; short word)
 		:: else
 		fi;
 		ended[me] = 1;
-		loaded = 0; word = 0; epoch = 0; x = 0; n = 0; h = 0; i = 0; kept = 0; giver = 0;
+		loaded = 0; word = 0; epoch = 0; x = 0; n = 0; h = 0; i = 0; kept = 0; giver = 0; owner = 0;
 		seen = 0; ok = 0; ops = 0
 	}
 }
 
-/* recovery, step 2: magazines in a dead name */
+/* recover.c find_dead, then the barrier: the swaps of these dead are seen by every owner's next look */
+inline find_dead()
+{
+	atomic {
+		dead = (DEAD(B) -> 1 << B : 0) | (DEAD(R1) -> 1 << R1 : 0)
+	}
+	DRAINED(A)
+}
+
+/* recover.c settle_magazine: magazines in a dead name */
 inline settle_magazines()
 {
 	do
@@ -363,14 +443,16 @@ inline settle_magazines()
 		atomic {
 			word = W[m];
 			if
-			:: STATE(word) == S_DEPOT || !DEAD(MEMBER(word)) -> word = 0; m++; goto next_magazine
+			:: STATE(word) == S_DEPOT || !IS_DEAD(MEMBER(word)) -> word = 0; m++; goto next_magazine
 			:: else
 			fi;
 			/* a thief's: its victim may live, be inside, and not know yet */
 			if
 			:: STATE(word) == S_SHARD -> REACHED(2); ok = 1
 			:: STATE(word) == S_HAND && VICTIM(word) == NO_VICTIM -> REACHED(3); ok = 1
-			:: STATE(word) == S_HAND && VICTIM(word) != NO_VICTIM && DEAD(VICTIM(word)) -> ok = 1
+			/* its victim let go of it: nobody but the dead could have had it */
+			:: STATE(word) == S_HAND && WCOUNT(word) == 1 -> REACHED(11); ok = 1
+			:: STATE(word) == S_HAND && WCOUNT(word) == 0 && VICTIM(word) != NO_VICTIM && IS_DEAD(VICTIM(word)) -> ok = 1
 			:: else
 			fi
 		}
@@ -379,7 +461,7 @@ inline settle_magazines()
 #endif
 		if
 		:: ok
-		:: else -> DRAINED(VICTIM(word)); look(VICTIM(word)); REACHED(6)
+		:: else -> look(VICTIM(word)); REACHED(6)
 		fi;
 		atomic {
 			if
@@ -387,7 +469,7 @@ inline settle_magazines()
 			:: else -> REACHED(4) /* for the next run */
 			fi;
 			if
-			:: ok -> loaded = m; word = NEXT(word, S_HAND, me, NO_VICTIM, 0)
+			:: ok -> loaded = m; owner = MEMBER(word); word = NEXT(word, S_HAND, me, NO_VICTIM, 0)
 			:: else -> word = 0 /* or settled by another */
 			fi;
 			ok = 0;
@@ -404,50 +486,44 @@ next_magazine:
 }
 
 #ifdef FAULT_ONLY_DEPOT_LEFT
-#define LISTED(m, b) (STATE(W[m]) == S_DEPOT && IN_MAGAZINE(m, b))
+#define LISTED(m) (STATE(W[m]) == S_DEPOT)
 #else
-#define LISTED(m, b) IN_MAGAZINE(m, b)
+#define LISTED(m) true
 #endif
-#define IN_MAGAZINE(m, b) \
-	(LOAD(me, COUNT(m)) > 0 && LOAD(me, HANDLE(m, 0)) == b || \
-		LOAD(me, COUNT(m)) > 1 && LOAD(me, HANDLE(m, 1)) == b)
 
-/* recovery, step 4: blocks in a dead name that are in no magazine at all */
+/* recover.c settle_hands: blocks in a dead name that were in no magazine at all when the magazines were walked */
 inline settle_blocks()
 {
+	do
+	:: m < NMAG ->
+		n = LOAD(me, COUNT(m));
+		atomic {
+			if
+			:: LISTED(m) && n > 0 -> marks = marks | 1 << LOAD(me, HANDLE(m, 0))
+			:: else
+			fi;
+			if
+			:: LISTED(m) && n > 1 -> marks = marks | 1 << LOAD(me, HANDLE(m, 1))
+			:: else
+			fi;
+			n = 0;
+			m++
+		}
+	:: else -> m = 0; break
+	od;
 	b = 1;
 	do
 	:: b <= NBLK ->
 		atomic {
-			giver = O[b];
 			if
-			:: !DEAD(giver) -> giver = 0; m = NMAG
-			:: else -> m = 0
-			fi
-		}
-		do
-		:: atomic {
-			m < NMAG ->
-			if
-			:: LISTED(m, b) -> giver = 0; m = NMAG
-			:: else -> m++
-			fi
-		   }
-		:: atomic {
-			m == NMAG ->
-			if
-			:: giver != 0 && O[b] == giver ->
+			:: !(marks & (1 << b)) && IS_DEAD(O[b]) ->
 				REACHED(5);
 				O[b] = me;
 				assert(!IN_A_HAND(b));
 				hand[me] = hand[me] | 1 << b
 			:: else
-			fi;
-			giver = 0;
-			m = 0;
-			break
-		   }
-		od;
+			fi
+		}
 		if
 		:: hand[me] & (1 << b) -> /* into a magazine, and given */
 			depot_claim(S_HAND);
@@ -470,16 +546,16 @@ inline settle_blocks()
 		:: else
 		fi;
 		b++
-	:: else -> b = 0; break
+	:: else -> b = 0; marks = 0; break
 	od
 }
 
-/* recovery, step 5: the dead's shard is free; who takes it next begins with an even epoch (local.c take_shard) */
+/* recover.c settle_shards: the dead's shard is free; who takes it next begins with an even epoch (local.c take_shard) */
 inline free_shard()
 {
 	atomic {
 		if
-		:: DEAD(B) && (mem[EPOCH(B)] & 1) -> mem[EPOCH(B)] = (mem[EPOCH(B)] + 1) & 7
+		:: IS_DEAD(B) && (mem[EPOCH(B)] & 1) -> mem[EPOCH(B)] = (mem[EPOCH(B)] + 1) & 7
 		:: else
 		fi
 	}
@@ -489,7 +565,7 @@ inline free_shard()
 
 proctype recoverer(byte me, runs)
 {
-	byte loaded = NONE, m, b, x = NONE, n, h, i, kept, giver, seen;
+	byte loaded = NONE, m, b, marks, x = NONE, n, h, i, kept, giver, owner, seen, dead;
 	short word;
 	bit ok;
 
@@ -498,13 +574,18 @@ proctype recoverer(byte me, runs)
 		:: runs > 0 ->
 			if
 			:: (runs == 2 || me == R1) && DEAD(B)
+#ifdef START_EARLY
+			:: me == R1
+#endif
 			:: (runs == 2 || me == R1) && GONE(B) && !killed[B] -> goto no_need
 			/* the last run, when the others have ended: nothing may stay unsettled */
 			:: runs == 1 && me == R2 && GONE(A) && GONE(B) && GONE(R1)
 			fi;
+			find_dead();
 			settle_magazines();
 			settle_blocks();
 			free_shard();
+			dead = 0;
 no_need:
 			runs--
 		:: runs == 0 -> break
@@ -518,7 +599,7 @@ no_need:
 		:: else
 		fi;
 		ended[me] = 1;
-		loaded = NONE; m = 0; b = 0; x = NONE; n = 0; h = 0; i = 0; kept = 0; giver = 0;
+		loaded = NONE; m = 0; b = 0; marks = 0; dead = 0; x = NONE; n = 0; h = 0; i = 0; kept = 0; giver = 0; owner = 0;
 		seen = 0; word = 0; ok = 0; runs = 0
 	}
 	if
@@ -599,7 +680,9 @@ init
 		run recoverer(R2, 1);
 #endif
 		run killer(B);
+#ifndef START_EARLY
 		run killer(R1);
+#endif
 		run drain(A);
 		run drain(B)
 	}

@@ -3,10 +3,12 @@
  */
 
 /*
- * Exchange, stealing and orphans: two threads of two members on one pool (conservative: no holder words). Both run the
- * same code, so each is owner and thief, also of each other at the same time. Nobody dies here; see recovery.pml.
+ * Exchange, stealing and letting go: threads of two members, or with -DTHREE of three, on one pool (conservative: no
+ * holder words). All run the same code, so each is owner and thief, also of each other at the same time. Nobody dies
+ * here; see recovery.pml.
  *
- * Checked: no block is in two hands, no magazine is loaded twice, nobody waits, and at the end each block exists once.
+ * Checked: no block is in two hands, no magazine is remembered twice, nobody waits; and at the end each block exists
+ * once, and each magazine is in the depot or remembered by the one thread that its word names.
  */
 
 #ifndef SB
@@ -18,7 +20,14 @@
 #ifndef OPS_B
 #define OPS_B 2
 #endif
+#ifdef THREE
+#define NPROC 3
+#ifndef OPS_C
+#define OPS_C 1
+#endif
+#else
 #define NPROC 2
+#endif
 #define NMAG  3
 #define NBLK  2
 #define MAGSZ 2
@@ -31,27 +40,42 @@
 #define NMEM		(NPROC + NMAG + NMAG * MAGSZ)
 
 #include "tso.inc"
-#define NREACHED 7
+#define NREACHED 9
 #include "reached.inc"
 
-/* magazine words: tag | count | owner, changed by compare-and-swap alone */
+/* magazine words: tag | count | shard | member | state, changed by compare-and-swap alone */
 short W[NMAG];
-#define DEPOT	   0
-#define SHARD(p)   (1 + (p))
-#define HAND(p)	   (3 + (p))
-#define OWNER(w)   ((w) & 7)
-#define WCOUNT(w)  (((w) >> 3) & 3)
+#define S_DEPOT	   0
+#define S_SHARD	   1
+#define S_HAND	   2
+#define STATE(w)   ((w) & 3)
+#define MEMBER(w)  (((w) >> 2) & 3)
+#define VICTIM(w)  (((w) >> 4) & 3) /* whose shard it was swapped out of */
+#define WCOUNT(w)  (((w) >> 6) & 3)
+#define TAG(w)	   ((w) >> 8)
+#define LET_GO	   (1 << 6) /* of a HAND word, whose count is 0 otherwise */
+#define MAKE(state, member, shard, count) ((state) | (member) << 2 | (shard) << 4 | (count) << 6)
 #ifdef FAULT_TAG_NOT_ADVANCED
-#define NEXT(w, owner, count) ((owner) | (count) << 3)
+#define TAG_AFTER(w) 0
 #else
-#define NEXT(w, owner, count) ((owner) | (count) << 3 | (((w) >> 5) + 1) << 5)
+#define TAG_AFTER(w) (TAG(w) + 1)
 #endif
+#define NEXT(w, state, member, shard, count) (MAKE(state, member, shard, count) | TAG_AFTER(w) << 8)
 
-#define KEPT(w) NEXT(NEXT(w, HAND(me), 0), SHARD(me), 0)
+#define OWN(w)	  NEXT(w, S_SHARD, me, me, 0)
+#define TAKEN(w)  NEXT(w, S_HAND, me, MEMBER(w), 0) /* a thief's, swapped in for w */
+
+/* the word of a thief that swapped its name in for this very word, and may still put it back */
+#ifdef FAULT_ANY_MARKED
+#define MAY_COME_BACK(now, word) (STATE(now) == S_HAND && WCOUNT(now) == 0)
+#else
+#define MAY_COME_BACK(now, word) \
+	(STATE(now) == S_HAND && WCOUNT(now) == 0 && VICTIM(now) == me && TAG(now) == TAG_AFTER(word))
+#endif
 
 /* what makes a magazine one's own still */
 #ifdef FAULT_OWNER_COMPARED_ONLY
-#define MINE(found, remembered) (OWNER(found) == SHARD(me))
+#define MINE(found, remembered) (STATE(found) == S_SHARD && MEMBER(found) == me)
 #else
 #define MINE(found, remembered) ((found) == (remembered))
 #endif
@@ -59,6 +83,13 @@ short W[NMAG];
 /* for the checks only */
 byte hand[NPROC];	/* blocks in the hands of a member, as a set */
 byte finished;
+byte kept_mag[2 * NPROC];	/* what a thread remembers when it comes to its end */
+short kept_word[2 * NPROC];
+#ifdef THREE
+#define IN_A_HAND(b) ((hand[0] | hand[1] | hand[2]) & (1 << (b)))
+#else
+#define IN_A_HAND(b) ((hand[0] | hand[1]) & (1 << (b)))
+#endif
 
 inline cas_word(m, old, new)
 {
@@ -81,25 +112,73 @@ inline pick(m)
 	fi
 }
 
-/* depot.c sio_orphan_add: the word is not what I remember; keep it in mind as an orphan. One is remembered here. */
-inline forget(m, word)
+/*
+ * depot.c sio_slot_drop: the word is not what I remember. If a thief may still put it back, it is told not to; if it was put
+ * back first, the magazine is mine as before. What its compare-and-swap finds decides, so its repetitions are one step.
+ */
+inline drop(m, word)
 {
-	orphan = m;
-	orphan_word = word;
-	m = NONE;
-	word = 0
+#ifdef FAULT_FORGET
+	atomic {
+		if
+		:: W[m] == word
+		:: else -> m = NONE; word = 0
+		fi
+	}
+#else
+	atomic {
+		if
+		:: W[m] == word -> skip
+		:: MAY_COME_BACK(W[m], word) -> marks = 1
+		:: else -> REACHED(0); m = NONE; word = 0
+		fi
+	}
+	if
+	:: !marks
+	:: else ->
+		atomic {
+			DRAINED(me);
+			if
+			:: W[m] == word -> REACHED(1)
+			:: MAY_COME_BACK(W[m], word) -> REACHED(2); W[m] = W[m] | LET_GO; m = NONE; word = 0
+			:: else -> m = NONE; word = 0
+			fi;
+			marks = 0
+		}
+	fi
+#endif
 }
 
-/* take_give.c: may I touch this magazine in the operation I am in? (step 2 of the owner's operation) */
+/*
+ * take_give.c: may I touch this magazine in the operation I am in? (step 2 of the owner's operation) After it either m is
+ * NONE, or mine; or it was put back just now, which the next look shows.
+ */
 inline validate(m, word, other, other_word)
 {
 	atomic {
 		if
-		:: m == NONE
+		:: m == NONE -> fine = 1
 		:: m != NONE && MINE(W[m], word) ->
 			/* the same magazine must not pass in both places */
-			assert(!(m == other && MINE(W[m], other_word)))
-		:: else -> REACHED(0); forget(m, word)
+			assert(!(m == other && MINE(W[m], other_word)));
+			fine = 1
+		:: else
+		fi
+	}
+	if
+	:: fine
+	:: else -> drop(m, word)
+	fi;
+	fine = 0
+}
+
+/* the handles in the loaded magazine, if it is mine now: looked at before each use */
+inline look_loaded()
+{
+	atomic {
+		if
+		:: loaded != NONE && MINE(W[loaded], loaded_word) -> n = LOAD(me, COUNT(loaded))
+		:: else -> n = NONE
 		fi
 	}
 }
@@ -112,7 +191,7 @@ inline take_one()
 		SB_ROOM(me);
 		store(me, COUNT(loaded), n - 1);
 		assert(h > 0);
-		assert(!(hand[0] & (1 << h)) && !(hand[1] & (1 << h)));
+		assert(!IN_A_HAND(h));
 		hand[me] = hand[me] | (1 << h);
 		h = 0
 	}
@@ -152,7 +231,7 @@ inline shard_leave()
 	atomic { SB_ROOM(me); epoch++; store(me, EPOCH(me), epoch) }
 }
 
-/* depot.c sio_depot_give: one of my magazines; who loses to a thief forgets it */
+/* depot.c sio_depot_give: one of my magazines; again, if a thief has put it back in the meantime */
 inline depot_give(m, word)
 {
 	atomic {
@@ -161,18 +240,22 @@ inline depot_give(m, word)
 		:: else
 		fi
 	}
-	if
-	:: m == NONE
+	do
+	:: m == NONE -> break
 	:: else ->
 		atomic {
-			cas_word(m, word, NEXT(word, DEPOT, n));
+			cas_word(m, word, NEXT(word, S_DEPOT, me, 0, n));
 			if
 			:: ok -> m = NONE; word = 0
-			:: else -> REACHED(1); forget(m, word)
-			fi;
-			n = 0
+			:: else -> REACHED(3)
+			fi
 		}
-	fi
+		if
+		:: ok -> ok = 0
+		:: else -> drop(m, word)
+		fi
+	od;
+	n = 0
 }
 
 /* depot.c sio_depot_claim: any magazine of the depot that the hints may name */
@@ -182,7 +265,7 @@ inline depot_claim()
 		pick(x);
 		word = W[x];
 		if
-		:: OWNER(word) != DEPOT -> x = NONE
+		:: STATE(word) != S_DEPOT -> x = NONE
 		:: else
 		fi
 	}
@@ -190,9 +273,9 @@ inline depot_claim()
 	:: x == NONE
 	:: else ->
 		atomic {
-			cas_word(x, word, NEXT(word, SHARD(me), 0));
+			cas_word(x, word, OWN(word));
 			if
-			:: ok -> found = x; found_word = NEXT(word, SHARD(me), 0)
+			:: ok -> found = x; found_word = OWN(word)
 			:: else
 			fi
 		}
@@ -200,33 +283,15 @@ inline depot_claim()
 	atomic { x = NONE; word = 0; ok = 0 }
 }
 
-/* depot.c sio_orphan_readopt: equal as a whole, so it was nobody else's in between */
-inline orphan_readopt()
-{
-	atomic {
-		if
-		:: orphan != NONE && W[orphan] == orphan_word ->
-			assert(!(orphan == loaded && MINE(orphan_word, loaded_word)));
-			assert(!(orphan == previous && MINE(orphan_word, previous_word)));
-			REACHED(2);
-			found = orphan;
-			found_word = orphan_word;
-			orphan = NONE;
-			orphan_word = 0
-		:: else
-		fi
-	}
-}
-
 /* steal.c sio_steal_round, with a round of one magazine; called and left outside, so that others may steal meanwhile */
 inline steal_round()
 {
-	/* 1: swap_in, of any shard's magazine, also of one that this thread dropped and remembers no more */
+	/* 1: swap_in, of any other shard's magazine */
 	atomic {
 		pick(x);
 		word = W[x];
 		if
-		:: OWNER(word) != SHARD(you) && OWNER(word) != SHARD(me) -> x = NONE; word = 0
+		:: STATE(word) != S_SHARD || MEMBER(word) == me -> x = NONE; word = 0
 		:: else
 		fi
 	}
@@ -234,63 +299,74 @@ inline steal_round()
 	:: x == NONE
 	:: else ->
 		atomic {
-			cas_word(x, word, NEXT(word, HAND(me), 0));
+			cas_word(x, word, TAKEN(word));
 			if
 			:: !ok -> x = NONE; word = 0
-			:: else -> ok = (OWNER(word) == SHARD(me))
+			:: else -> ok = 0
 			fi
 		}
 	fi;
 	if
 	:: x == NONE
 	:: else ->
-		if
-		:: ok -> REACHED(5) /* its owner is this thread, and it is not inside */
-		:: else ->
-			/* 2: sio_barrier */
+		/* 2: sio_barrier */
 #if !defined(FAULT_NO_BARRIER) && !defined(OWNER_FENCES)
-			DRAINED(you);
+		DRAINED(MEMBER(word));
 #endif
-			/* 3: owner_is_outside, once and again */
-			atomic {
-				seen = LOAD(me, EPOCH(you));
-				if
-				:: !(seen & 1) -> REACHED(3); seen = 0; ok = 1
-				:: else
-				fi
-			}
+		/* 3: owner_is_outside, once and again */
+		atomic {
+			seen = LOAD(me, EPOCH(MEMBER(word)));
 			if
-			:: ok
-			:: else ->
-				atomic {
-					if
-					:: LOAD(me, EPOCH(you)) != seen -> REACHED(4); ok = 1
-					:: else
-					fi;
-					seen = 0
-				}
+			:: !(seen & 1) -> REACHED(4); seen = 0; ok = 1
+			:: else
 			fi
+		}
+		if
+		:: ok
+		:: else ->
+			atomic {
+				if
+				:: LOAD(me, EPOCH(MEMBER(word))) != seen -> REACHED(5); ok = 1
+				:: else
+				fi;
+				seen = 0
+			}
 		fi;
 		if
-		:: ok -> /* keep_one */
+		:: ok
+		:: else -> /* put_back: the word of before, tag included; or its owner has let go of it */
 			atomic {
-				cas_word(x, NEXT(word, HAND(me), 0), KEPT(word));
-				assert(ok);
-				found = x;
-				found_word = KEPT(word);
+				cas_word(x, TAKEN(word), word);
+				if
+				:: ok -> REACHED(6); x = NONE; word = 0
+				:: else -> REACHED(7)
+				fi;
+				ok = !ok
+			}
+		fi;
+		if
+		:: ok -> /* keep_one: what does not fit goes to the depot; sio_hand_change */
+			atomic {
+				DRAINED(me);
+				n = LOAD(me, COUNT(x));
+				if
+				:: W[x] == TAKEN(word)
+				:: W[x] == (TAKEN(word) | LET_GO) -> REACHED(8)
+				:: else -> assert(false)
+				fi;
+				if
+				:: (want == 1 && n > 0) || (want == 2 && n < MAGSZ) ->
+					found = x;
+					found_word = OWN(TAKEN(word));
+					W[x] = found_word
+				:: else -> W[x] = NEXT(TAKEN(word), S_DEPOT, me, 0, n)
+				fi;
+				n = 0;
 				x = NONE;
 				word = 0;
 				ok = 0
 			}
-		:: else -> /* put_back: the word of before, tag included */
-			atomic {
-				REACHED(6);
-				cas_word(x, NEXT(word, HAND(me), 0), word);
-				assert(ok);
-				x = NONE;
-				word = 0;
-				ok = 0
-			}
+		:: else
 		fi
 	fi
 }
@@ -298,13 +374,13 @@ inline steal_round()
 /* take_give.c exchange: gets a magazine from where there may be one; the order of the attempts is left open */
 inline exchange()
 {
+	validate(previous, previous_word, loaded, loaded_word);
 	if
-	:: orphan_readopt()
 	:: depot_claim()
 	:: skip
 	fi;
 	if
-	:: found == NONE && want == 1 ->
+	:: found == NONE ->
 		shard_leave();
 		steal_round();
 		shard_enter()
@@ -322,26 +398,30 @@ inline exchange()
 			found = NONE;
 			found_word = 0
 		}
+#ifndef FAULT_NOT_LOOKED_AGAIN
 		validate(loaded, loaded_word, previous, previous_word)
+#endif
 	fi
 }
 
 /* One operation of the owner: enter, look at the word, work, leave. */
 inline operation()
 {
-	shard_enter();
-	if
-	:: want = 1		/* take a block */
-	:: hand[me] -> want = 2	/* give a block */
-	:: want = 3		/* a thread's end: everything back to the depot */
-	fi;
+	atomic {
+		if
+		:: want = 1		/* take a block */
+		:: hand[me] -> want = 2	/* give a block */
+		:: want = 3		/* a thread's end: everything back to the depot */
+		fi;
+		shard_enter()
+	}
 	if
 	:: want == 3 ->
 		depot_give(loaded, loaded_word);
 		depot_give(previous, previous_word)
 	:: else ->
 		validate(loaded, loaded_word, previous, previous_word);
-		atomic { if :: loaded != NONE -> n = LOAD(me, COUNT(loaded)) :: else -> n = NONE fi }
+		look_loaded();
 		if
 		:: (want == 1 && n != NONE && n > 0) || (want == 2 && n != NONE && n < MAGSZ)
 		:: else ->
@@ -355,17 +435,17 @@ inline operation()
 			   validate(loaded, loaded_word, previous, previous_word)
 			:: true
 			fi;
-			atomic { if :: loaded != NONE -> n = LOAD(me, COUNT(loaded)) :: else -> n = NONE fi }
+			look_loaded();
 			if
 			:: (want == 1 && n != NONE && n > 0) || (want == 2 && n != NONE && n < MAGSZ)
 			:: else ->
 				exchange();
-				atomic {
-					if
-					:: loaded != NONE -> n = LOAD(me, COUNT(loaded))
-					:: else -> n = NONE
-					fi
-				}
+#ifdef FAULT_NOT_LOOKED_AGAIN
+				atomic { if :: loaded != NONE -> n = LOAD(me, COUNT(loaded)) :: else -> n = NONE fi }
+#else
+				/* what was stolen came to this thread while it was outside: it may be gone again */
+				look_loaded()
+#endif
 			fi
 		fi;
 		if
@@ -374,22 +454,81 @@ inline operation()
 		:: else
 		fi
 	fi;
-	atomic { n = 0; want = 0 };
-	shard_leave()
+	atomic { n = 0; want = 0; shard_leave() }
 }
 
-proctype member(byte me, you, ops, loaded, previous; short loaded_word, previous_word)
+proctype member(byte me, ops, loaded, previous; short loaded_word, previous_word)
 {
-	byte orphan = NONE, found = NONE;
-	short orphan_word, found_word, word, tw;
+	byte found = NONE;
+	short found_word, word, tw;
 	byte epoch, x = NONE, n, h, seen, want, t;
-	bit ok;
+	bit ok, marks, fine;
 
 	do
 	:: ops > 0 -> operation(); ops--
 	:: ops == 0 -> break
 	od;
-	atomic { DRAINED(me); finished++ }
+	atomic {
+		DRAINED(me);
+		kept_mag[2 * me] = loaded;
+		kept_word[2 * me] = loaded_word;
+		kept_mag[2 * me + 1] = previous;
+		kept_word[2 * me + 1] = previous_word;
+		finished++
+	}
+}
+
+/* when all have ended: each block is in one place */
+inline check_blocks()
+{
+	b = 1;
+	do
+	:: b <= NBLK ->
+		where = 0;
+		i = 0;
+		do
+		:: i < NPROC -> where = where + ((hand[i] >> b) & 1); i++
+		:: else -> break
+		od;
+		m = 0;
+		do
+		:: m < NMAG ->
+			i = 0;
+			do
+			:: i < mem[COUNT(m)] -> where = where + (mem[HANDLE(m, i)] == b -> 1 : 0); i++
+			:: else -> break
+			od;
+			m++
+		:: else -> break
+		od;
+		assert(where == 1);
+		b++
+	:: else -> break
+	od
+}
+
+/* and each magazine in the depot, or remembered by one thread, once, with the word that it has */
+inline check_magazines()
+{
+	m = 0;
+	do
+	:: m < NMAG ->
+		where = 0;
+		i = 0;
+		do
+		:: i < 2 * NPROC ->
+			if
+			:: kept_mag[i] == m && kept_word[i] == W[m] -> where++; assert(MEMBER(W[m]) == i / 2)
+			:: else
+			fi;
+			i++
+		:: else -> break
+		od;
+		assert(STATE(W[m]) != S_HAND);
+		assert(where == (STATE(W[m]) == S_SHARD -> 1 : 0));
+		m++
+	:: else -> break
+	od
 }
 
 init
@@ -398,12 +537,12 @@ init
 
 	REACHED_START();
 	atomic {
-		W[0] = NEXT(0, SHARD(0), 0);
+		W[0] = MAKE(S_SHARD, 0, 0, 0);
 		mem[HANDLE(0, 0)] = 1;
 #ifdef START_WITH_TWO
 		/* member 0 has a block in its loaded and one in its previous magazine */
 		mem[COUNT(0)] = 1;
-		W[1] = NEXT(0, SHARD(0), 0);
+		W[1] = MAKE(S_SHARD, 0, 0, 0);
 		mem[HANDLE(1, 0)] = 2;
 		mem[COUNT(1)] = 1;
 #else
@@ -413,33 +552,20 @@ init
 #endif
 		run drain(0);
 		run drain(1);
-		#ifdef START_WITH_TWO
-		run member(0, 1, OPS_A, 0, 1, W[0], W[1]);
+#ifdef START_WITH_TWO
+		run member(0, OPS_A, 0, 1, W[0], W[1]);
 #else
-		run member(0, 1, OPS_A, 0, NONE, W[0], 0);
+		run member(0, OPS_A, 0, NONE, W[0], 0);
 #endif
-		run member(1, 0, OPS_B, NONE, NONE, 0, 0)
+		run member(1, OPS_B, NONE, NONE, 0, 0);
+#ifdef THREE
+		run drain(2);
+		run member(2, OPS_C, NONE, NONE, 0, 0)
+#endif
 	}
-	finished == 2;
+	finished == NPROC;
 	d_step {
-		b = 1;
-		do
-		:: b <= NBLK ->
-			where = ((hand[0] >> b) & 1) + ((hand[1] >> b) & 1);
-			m = 0;
-			do
-			:: m < NMAG ->
-				i = 0;
-				do
-				:: i < mem[COUNT(m)] -> where = where + (mem[HANDLE(m, i)] == b -> 1 : 0); i++
-				:: else -> break
-				od;
-				m++
-			:: else -> break
-			od;
-			assert(where == 1);
-			b++
-		:: else -> break
-		od
+		check_blocks();
+		check_magazines()
 	}
 }
