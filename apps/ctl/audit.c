@@ -3,12 +3,12 @@
  */
 
 /*
- * The audit of a pool from another process: magazines by the library, then the rings that carry blocks of this pool,
- * found by what their segments say.
+ * The audit of a pool from another process: magazines by the library, then the rings that carry
+ * blocks of this pool, found by what their segments say.
  *
- * A ring with a pair is the way out to a process that returns every element, in order, on the other one. So what
- * lies between what the back ring has published and what the out ring has published is out, queued or in that
- * process's hands. A ring without a pair holds what is written and not read.
+ * A ring with a pair is the way out to a process that returns every element, in order, on the other
+ * one. So what lies between what the back ring has published and what the out ring has published is
+ * out, queued or in that process's hands. A ring without a pair holds what is written and not read.
  */
 
 #include <errno.h>
@@ -46,7 +46,9 @@ ring_add(const char *name, uint32_t kind, void *arg)
 		rings->left_out++;
 		return 0;
 	}
-	/* it may vanish between the listing and now, or be of another version: then it is not met */
+	/*
+	 * it may vanish between the listing and now, or be of another version: then it is not met
+	 */
 	if (sio_rbuff_attach(name, SIO_RBUFF_OBSERVER, &ring->rbuff) != 0)
 		return 0;
 	sio_rbuff_info(ring->rbuff, &ring->info);

@@ -7,8 +7,8 @@
 
 /**
  * @file
- * The commands of slabioctl. Each returns the exit status: 0 all is well, 1 something is wrong with what was
- * looked at, 2 it could not be looked at.
+ * The commands of slabioctl. Each returns the exit status: 0 all is well, 1 something is wrong with
+ * what was looked at, 2 it could not be looked at.
  */
 
 #include <stdbool.h>

@@ -150,7 +150,9 @@ ctl_remove(const char *name)
 	struct sio_pool *pool;
 	int ret;
 
-	/* a pool that cannot be read any more is removed all the same, without what it would name */
+	/*
+	 * a pool that cannot be read any more is removed all the same, without what it would name
+	 */
 	if (sio_pool_attach(name, &opts, &pool) == 0) {
 		sio_pool_info(pool, &info);
 		sio_pool_detach(pool);

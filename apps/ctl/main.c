@@ -2,7 +2,10 @@
  * Copyright (c) 2026 the slabio authors
  */
 
-/* slabioctl: looks at the pools and rings of this machine from outside, beside running and crashed processes. */
+/*
+ * slabioctl: looks at the pools and rings of this machine from outside, beside running and crashed
+ * processes.
+ */
 
 #include <getopt.h>
 #include <stdio.h>

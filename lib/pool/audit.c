@@ -3,11 +3,13 @@
  */
 
 /*
- * The audit walks every magazine and meets each block in it. It only reads, and believes nothing it reads.
+ * The audit walks every magazine and meets each block in it. It only reads, and believes nothing it
+ * reads.
  *
- * On a live pool a block can move from one magazine to another while the walk is between the two. So each
- * magazine gets a stamp when it is read: its word, and its shard's epoch. Two meetings of one block count as a
- * fault only if both stamps are still the same at the end: then both magazines held it at the same time.
+ * On a live pool a block can move from one magazine to another while the walk is between the two.
+ * So each magazine gets a stamp when it is read: its word, and its shard's epoch. Two meetings of
+ * one block count as a fault only if both stamps are still the same at the end: then both magazines
+ * held it at the same time.
  */
 
 #include <errno.h>

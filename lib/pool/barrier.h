@@ -7,8 +7,8 @@
 
 /**
  * @file
- * The barrier that one side pays for: a full memory barrier on every CPU that runs a thread of a process that
- * registered for it (membarrier(2), global expedited).
+ * The barrier that one side pays for: a full memory barrier on every CPU that runs a thread of a
+ * process that registered for it (membarrier(2), global expedited).
  */
 
 #include <stdbool.h>

@@ -5,18 +5,19 @@
 /*
  * The depot: the magazines that nobody names, found through hints.
  *
- * Invariant. A magazine in DEPOT state has the count that its word says, its handles are final, and nobody writes
- * to either before a compare-and-swap of the word made the magazine its own.
+ * Invariant. A magazine in DEPOT state has the count that its word says, its handles are final, and
+ * nobody writes to either before a compare-and-swap of the word made the magazine its own.
  *
- * Writers. The word: compare-and-swap by anybody entitled (doc/design/ownership.md, 3). Count and handles: whom
- * the word names. Hint bits: anybody; they are never believed.
+ * Writers. The word: compare-and-swap by anybody entitled (doc/design/ownership.md, 3). Count and
+ * handles: whom the word names. Hint bits: anybody; they are never believed.
  *
- * Orders. Giving is a release, claiming an acquire: who claims sees the handles. A hint bit is cleared before the
- * claim and set after the give, so that a bit can be set without a magazine behind it, but is missing only after
- * a death between the two steps; the walk that follows dry hints finds such magazines.
+ * Orders. Giving is a release, claiming an acquire: who claims sees the handles. A hint bit is
+ * cleared before the claim and set after the give, so that a bit can be set without a magazine
+ * behind it, but is missing only after a death between the two steps; the walk that follows dry
+ * hints finds such magazines.
  *
- * Deaths. After a cleared bit: one hint lost, see above. After the claim: the magazine carries the dead's name.
- * After the give, before the bit: one hint lost.
+ * Deaths. After a cleared bit: one hint lost, see above. After the claim: the magazine carries the
+ * dead's name. After the give, before the bit: one hint lost.
  */
 
 #include "pool/pool_private.h"
@@ -75,10 +76,11 @@ kept_already(const struct sio_pool *pool, struct sio_magazine *mag, uint32_t kep
 }
 
 /*
- * Exact pools: takes over the blocks of a magazine whose blocks carry another member's name. The holder word decides
- * whose a block is: what is not that member's any more was taken by recovery, and is dropped here. Only when all are
- * taken over does the magazine say that its blocks carry this member's name; killed before that, they carry one of the
- * two, and whoever settles the magazine accepts both.
+ * Exact pools: takes over the blocks of a magazine whose blocks carry another member's name. The
+ * holder word decides whose a block is: what is not that member's any more was taken by recovery,
+ * and is dropped here. Only when all are taken over does the magazine say that its blocks carry
+ * this member's name; killed before that, they carry one of the two, and whoever settles the
+ * magazine accepts both.
  */
 void
 sio_take_over(struct sio_local *local, struct sio_magazine *mag, sio_member_t owner,
@@ -102,7 +104,10 @@ sio_take_over(struct sio_local *local, struct sio_magazine *mag, sio_member_t ow
 			continue;
 		if ((dead != NULL || owner != named) && kept_already(pool, mag, kept, handle))
 			continue;
-		/* acquire: partner is the release of who had the block; release: for who takes it next */
+		/*
+		 * acquire: partner is the release of who had the block; release: for who takes it
+		 * next
+		 */
 		if (atomic_compare_exchange_strong_explicit(&pool->holders[handle], &from,
 			    SIO_HOLDER_MEMBER | local->member, memory_order_acq_rel,
 			    memory_order_relaxed))
@@ -217,9 +222,9 @@ sio_depot_claim(struct sio_local *local, enum sio_want want, struct sio_slot *sl
 }
 
 /*
- * A thief has swapped its name in, or had. If it may still put the magazine back, its word is marked, so that it cannot:
- * then nobody ever puts back what no thread remembers. The thief's word is told from another operation's by its shard and
- * by its tag, which is the next one.
+ * A thief has swapped its name in, or had. If it may still put the magazine back, its word is
+ * marked, so that it cannot: then nobody ever puts back what no thread remembers. The thief's word
+ * is told from another operation's by its shard and by its tag, which is the next one.
  */
 bool
 sio_slot_drop(struct sio_slot *slot)
@@ -230,7 +235,10 @@ sio_slot_drop(struct sio_slot *slot)
 	while (sio_mag_state(word) == SIO_MAG_HAND && sio_mag_count(word) == 0 &&
 		sio_mag_shard(word) == sio_mag_shard(slot->word) &&
 		word >> SIO_MAG_TAG_SHIFT == next_tag) {
-		/* release: what this thread did to the magazine; partner: put_back() and sio_hand_change() */
+		/*
+		 * release: what this thread did to the magazine; partner: put_back() and
+		 * sio_hand_change()
+		 */
 		if (atomic_compare_exchange_weak_explicit(&slot->mag->word, &word,
 			    word | SIO_MAG_LET_GO, memory_order_acq_rel, memory_order_acquire))
 			break;
@@ -242,8 +250,8 @@ sio_slot_drop(struct sio_slot *slot)
 }
 
 /*
- * From HAND to what this operation wants. Nobody else changes the word, but for the owner that it was swapped out
- * of, once, to say that it let go.
+ * From HAND to what this operation wants. Nobody else changes the word, but for the owner that it
+ * was swapped out of, once, to say that it let go.
  */
 void
 sio_hand_change(struct sio_slot *slot, uint64_t to)

@@ -2,7 +2,10 @@
  * Copyright (c) 2026 the slabio authors
  */
 
-/* What can be told of a pool by looking: counts are summed from the magazines, so they cannot drift. */
+/*
+ * What can be told of a pool by looking: counts are summed from the magazines, so they cannot
+ * drift.
+ */
 
 #include <string.h>
 #include "pool/pool_private.h"

@@ -3,12 +3,13 @@
  */
 
 /*
- * Threads and their shards. A thread gets a view of a pool, and a shard in it, at its first operation; it gives
- * both back when it ends, or when the process leaves the pool.
+ * Threads and their shards. A thread gets a view of a pool, and a shard in it, at its first
+ * operation; it gives both back when it ends, or when the process leaves the pool.
  *
- * The shard's owner word: 0 -> member name + 1 by compare-and-swap of the thread that takes it, back to 0 by the
- * same thread after its magazines are in the depot. Killed before the compare-and-swap: nothing. After it: the
- * shard carries the dead's name. While giving back: some magazines are in the depot, the others carry the name.
+ * The shard's owner word: 0 -> member name + 1 by compare-and-swap of the thread that takes it,
+ * back to 0 by the same thread after its magazines are in the depot. Killed before the
+ * compare-and-swap: nothing. After it: the shard carries the dead's name. While giving back: some
+ * magazines are in the depot, the others carry the name.
  */
 
 #include <errno.h>
@@ -24,7 +25,10 @@
 
 _Thread_local struct sio_tls *sio_tls;
 
-/* Guards the table of pools and each pool's list of views: at attach and at the end of threads only. */
+/*
+ * Guards the table of pools and each pool's list of views: at attach and at the end of threads
+ * only.
+ */
 static pthread_mutex_t process_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct sio_pool *pools[SIO_POOLS_PER_PROCESS];
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -33,7 +37,10 @@ static bool end_key_made;
 
 static void thread_ends(void *tls);
 
-/* The child has no shard and no name: its copies of the parent's views are dropped, and give nothing back. */
+/*
+ * The child has no shard and no name: its copies of the parent's views are dropped, and give
+ * nothing back.
+ */
 static void
 in_child(void)
 {
@@ -159,7 +166,9 @@ list_remove(struct sio_local *local)
 		*at = local->next;
 }
 
-/* Pools fence where the barrier cannot reach this process, and steal only where they can issue it. */
+/*
+ * Pools fence where the barrier cannot reach this process, and steal only where they can issue it.
+ */
 static void
 join_barrier(struct sio_pool *pool)
 {

@@ -3,8 +3,8 @@
  */
 
 /*
- * Where blocks are: a pool's memory comes in chunks of equal pitch, announced in the shared header; each process
- * keeps a map of them, replaced as a whole when chunks were added.
+ * Where blocks are: a pool's memory comes in chunks of equal pitch, announced in the shared header;
+ * each process keeps a map of them, replaced as a whole when chunks were added.
  */
 
 #include <errno.h>
@@ -52,7 +52,10 @@ chunk_sane(const struct sio_pool *pool, const struct sio_chunk *chunk, uint32_t 
 	       chunk->n <= (sio_segment_size(pool->payload) - chunk->addr) / chunk->pitch;
 }
 
-/* The x with odd * x = 1 modulo 2^64: three bits are right at first, and twice as many after each step. */
+/*
+ * The x with odd * x = 1 modulo 2^64: three bits are right at first, and twice as many after each
+ * step.
+ */
 static uint64_t
 inverse_odd(uint64_t odd)
 {
@@ -64,8 +67,8 @@ inverse_odd(uint64_t odd)
 }
 
 /*
- * Builds the map anew. Where there is no memory for it, the old one stays, and until it can be built blocks of the
- * new chunks have no address.
+ * Builds the map anew. Where there is no memory for it, the old one stays, and until it can be
+ * built blocks of the new chunks have no address.
  */
 const struct sio_map *
 sio_map_refresh(struct sio_pool *pool)
@@ -182,8 +185,8 @@ sio_pool_handle(const struct sio_pool *pool, const void *addr, uint32_t *handle)
 }
 
 /*
- * Puts new blocks into depot magazines through an ordinary view without a shard, filling each magazine to the
- * top.
+ * Puts new blocks into depot magazines through an ordinary view without a shard, filling each
+ * magazine to the top.
  */
 int
 sio_pool_add_memory(struct sio_pool *pool, void *addr, size_t pitch, uint32_t n)

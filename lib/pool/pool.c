@@ -3,8 +3,8 @@
  */
 
 /*
- * Creating, attaching to and leaving pools. The metadata segment is filled before it is published, so whoever
- * attaches finds a complete pool; what it finds is checked all the same.
+ * Creating, attaching to and leaving pools. The metadata segment is filled before it is published,
+ * so whoever attaches finds a complete pool; what it finds is checked all the same.
  */
 
 #include <errno.h>
@@ -25,8 +25,8 @@ align_up(uint64_t value, uint64_t to)
 }
 
 /*
- * Large enough that the depot is visited seldom, small enough that a few magazines per thread are a small part of
- * the pool.
+ * Large enough that the depot is visited seldom, small enough that a few magazines per thread are a
+ * small part of the pool.
  */
 static uint32_t
 default_magazine_size(uint32_t n_blocks)
@@ -115,7 +115,9 @@ opts_check(const struct sio_pool_opts *opts)
 	return 0;
 }
 
-/* Numbers the pool in this process; everything of the process's side that follows from the header. */
+/*
+ * Numbers the pool in this process; everything of the process's side that follows from the header.
+ */
 static int
 pool_open(struct sio_pool *pool)
 {

@@ -7,8 +7,8 @@
 
 /**
  * @file
- * Everything of a pool that lies in shared memory. Read this first, then doc/design/ownership.md for who may
- * write which word when, and what a death leaves.
+ * Everything of a pool that lies in shared memory. Read this first, then doc/design/ownership.md
+ * for who may write which word when, and what a death leaves.
  *
  *     data of the metadata segment                          one element
  *     +----------------------------------+
@@ -25,17 +25,20 @@
  *     | chunks   [n_blocks]              |  where blocks lie in their creator's address space
  *     +----------------------------------+
  *
- * Truth lies in three kinds of words only: the magazine words (whose are these handles), the holder words (whose
- * is this block, in exact pools with several members) and the segment's member slots (who lives). Everything
- * else is either written by the one thread that these words name, or a hint.
+ * Truth lies in three kinds of words only: the magazine words (whose are these handles), the holder
+ * words (whose is this block, in exact pools with several members) and the segment's member slots
+ * (who lives). Everything else is either written by the one thread that these words name, or a
+ * hint.
  *
- * Why there are always enough magazines. Every magazine is in the depot, or remembered by the one thread that has it,
- * or in the hand of an operation. Out of the depot at any time are, per shard or thread without one: three (loaded,
- * previous, and one in exchange) and SIO_STEAL_ROUND claimed by it as a thief. With n_magazines = ceil(n / M) +
- * (shards + SIO_HANDS) * SIO_MAGAZINES_OUT, at least ceil(n / M) magazines are in the depot. Were they all full, they
- * would hold all n blocks; but who gives a block back has one in its hands. So a magazine with room is in the depot,
- * whatever the partial fillings are. Should more than SIO_HANDS threads without a shard be in a call, or have been killed
- * in one, a giver that finds no room in the depot takes a magazine with room from another shard (steal.c).
+ * Why there are always enough magazines. Every magazine is in the depot, or remembered by the one
+ * thread that has it, or in the hand of an operation. Out of the depot at any time are, per shard
+ * or thread without one: three (loaded, previous, and one in exchange) and SIO_STEAL_ROUND claimed
+ * by it as a thief. With n_magazines = ceil(n / M) + (shards + SIO_HANDS) * SIO_MAGAZINES_OUT, at
+ * least ceil(n / M) magazines are in the depot. Were they all full, they would hold all n blocks;
+ * but who gives a block back has one in its hands. So a magazine with room is in the depot,
+ * whatever the partial fillings are. Should more than SIO_HANDS threads without a shard be in a
+ * call, or have been killed in one, a giver that finds no room in the depot takes a magazine with
+ * room from another shard (steal.c).
  */
 
 #include <stdatomic.h>
@@ -64,18 +67,22 @@
  *
  * DEPOT  nobody's; member is who gave it last, count is how many handles it has
  * SHARD  of the shard; its owner thread alone touches its count and handles
- * HAND   of one operation of a member: a thief, a thread without a shard, or recovery; the shard is the one it was
- *        swapped out of (who settles it must look whether that one's owner is inside), or SIO_SHARD_NONE
+ * HAND   of one operation of a member: a thief, a thread without a shard, or recovery; the shard is
+ *        the one it was swapped out of (who settles it must look whether that one's owner is
+ *        inside), or SIO_SHARD_NONE
  *
- * The tag advances with every change but two: a thief that gives up puts back exactly the word it found, and an owner
- * that lets go of what a thief has swapped out marks the thief's word. Thus who remembers a whole word knows
- * whether that magazine was anybody else's in between.
+ * The tag advances with every change but two: a thief that gives up puts back exactly the word it
+ * found, and an owner that lets go of what a thief has swapped out marks the thief's word. Thus who
+ * remembers a whole word knows whether that magazine was anybody else's in between.
  */
 #define SIO_MAG_STATE_MASK 0x3ull
 #define SIO_MAG_DEPOT	   0ull
 #define SIO_MAG_SHARD	   1ull
 #define SIO_MAG_HAND	   2ull
-/** In the count of a HAND word: the owner let go of it, so it cannot be put back, and is the thief's. */
+/**
+ * In the count of a HAND word: the owner let go of it, so it cannot be put back, and is the
+ * thief's.
+ */
 #define SIO_MAG_LET_GO	     (1ull << SIO_MAG_COUNT_SHIFT)
 #define SIO_MAG_SHARD_SHIFT  2
 #define SIO_MAG_SHARD_MASK   0x3ffull
@@ -92,13 +99,16 @@ struct sio_magazine {
 	_Alignas(SIO_CACHE_LINE) _Atomic uint64_t word;
 	/** Handles in it; written by whom the word names, read by others as a hint. */
 	_Atomic uint32_t count;
-	/** Exact pools: the member whose name the holder words of these blocks carry; written like the count. */
+	/**
+	 * Exact pools: the member whose name the holder words of these blocks carry; written like
+	 * the count.
+	 */
 	_Atomic uint32_t named;
 	uint32_t reserved[12];
 	/**
-	 * The youngest last. An entry is a 32-bit handle, or, in pools whose memory all members map at the same
-	 * address (SIO_POOL_SAME_MAP), the 64-bit address of the block: twice the lines to move between cores, but
-	 * nothing to compute per block.
+	 * The youngest last. An entry is a 32-bit handle, or, in pools whose memory all members map
+	 * at the same address (SIO_POOL_SAME_MAP), the 64-bit address of the block: twice the lines
+	 * to move between cores, but nothing to compute per block.
 	 */
 	uint64_t entries[];
 };
@@ -107,8 +117,9 @@ _Static_assert(sizeof(struct sio_magazine) == SIO_CACHE_LINE, "one header line")
 
 /* ---- the holder word: who has this block ----
  *
- * Kept in exact pools only, and rewritten only when a block passes from one member to another, always by
- * compare-and-swap from the giver's name. In a pool with one member it never changes after populate.
+ * Kept in exact pools only, and rewritten only when a block passes from one member to another,
+ * always by compare-and-swap from the giver's name. In a pool with one member it never changes
+ * after populate.
  *
  *   63 62 61                                                    0
  *  +-----+-------------------------------------------------------+
@@ -128,7 +139,10 @@ _Static_assert(sizeof(struct sio_magazine) == SIO_CACHE_LINE, "one header line")
 
 /** What the owner writes in every operation, on a line of its own. */
 struct sio_shard_hot {
-	/** Odd while the owner is inside an operation. Written by the owner alone, without a lock prefix. */
+	/**
+	 * Odd while the owner is inside an operation. Written by the owner alone, without a lock
+	 * prefix.
+	 */
 	_Alignas(SIO_CACHE_LINE) _Atomic uint32_t epoch;
 	uint32_t reserved0;
 	/* blocks, ever; written by the owner alone */
@@ -139,7 +153,10 @@ struct sio_shard_hot {
 
 struct sio_shard {
 	struct sio_shard_hot hot;
-	/** 0 free, else the member name + 1; changed by compare-and-swap by the thread that takes or returns it. */
+	/**
+	 * 0 free, else the member name + 1; changed by compare-and-swap by the thread that takes or
+	 * returns it.
+	 */
 	_Alignas(SIO_CACHE_LINE) _Atomic uint64_t owner;
 	/* counters of slow ways, written by the owner alone */
 	_Atomic uint64_t exchanges; /**< magazines exchanged with the depot */
@@ -184,18 +201,23 @@ struct sio_pool_hdr {
 	uint64_t chunks_off;
 	uint64_t total_size;
 
-	/** Creator only; stored with release after the chunk, and after its blocks are in magazines. */
+	/**
+	 * Creator only; stored with release after the chunk, and after its blocks are in magazines.
+	 */
 	_Alignas(SIO_CACHE_LINE) _Atomic uint32_t n_chunks;
 	_Atomic uint32_t populated;
 
 	/** Hint: the magazine given to the depot with blocks most recently. */
 	_Alignas(SIO_CACHE_LINE) _Atomic uint32_t last_given;
 	/**
-	 * Grows when blocks can be had again that could not, other than by a give into a shard: together with the
-	 * shards' given counters it tells a thread that found the pool dry whether to look again.
+	 * Grows when blocks can be had again that could not, other than by a give into a shard:
+	 * together with the shards' given counters it tells a thread that found the pool dry
+	 * whether to look again.
 	 */
 	_Alignas(SIO_CACHE_LINE) _Atomic uint64_t events;
-	/** Bounds of walks: no shard or magazine at or above these was ever used. They only grow. */
+	/**
+	 * Bounds of walks: no shard or magazine at or above these was ever used. They only grow.
+	 */
 	_Alignas(SIO_CACHE_LINE) _Atomic uint32_t shards_top;
 	_Atomic uint32_t magazines_top;
 };

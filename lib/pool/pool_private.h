@@ -125,7 +125,10 @@ sio_entry_handle(const struct sio_pool *pool, struct sio_magazine *mag, uint32_t
 	return handle;
 }
 
-/** Another member wrote the count: one that cannot be is not believed. The handles are lost, the memory beyond is not. */
+/**
+ * Another member wrote the count: one that cannot be is not believed. The handles are lost, the
+ * memory beyond is not.
+ */
 static inline void
 sio_count_check(const struct sio_pool *pool, struct sio_magazine *mag)
 {
@@ -180,7 +183,9 @@ sio_event(struct sio_pool *pool)
 static inline void
 sio_count(_Atomic uint64_t *counter, uint64_t n)
 {
-	/* release: a give counts after its blocks are there; partner: events_sum() in take_give.c */
+	/*
+	 * release: a give counts after its blocks are there; partner: events_sum() in take_give.c
+	 */
 	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n,
 		memory_order_release);
 }
@@ -207,7 +212,10 @@ sio_map_now(struct sio_pool *pool)
 	/* acquire: partner is sio_map_refresh() */
 	const struct sio_map *map = atomic_load_explicit(&pool->map, memory_order_acquire);
 
-	/* memory is announced before its blocks are given, so who met the blocks sees the new number */
+	/*
+	 * memory is announced before its blocks are given, so who met the blocks sees the new
+	 * number
+	 */
 	if (SIO_UNLIKELY(map->announced !=
 			 atomic_load_explicit(&pool->hdr->n_chunks, memory_order_relaxed)))
 		map = sio_map_refresh(pool);
@@ -217,9 +225,10 @@ sio_map_now(struct sio_pool *pool)
 /**
  * Index of the block that starts at addr, or UINT32_MAX.
  *
- * Multiplying by the inverse of the pitch's odd part and rotating its zero bits out maps the 2^64 offsets one to one, and
- * i * pitch to i. So a result below n comes from the offset of a block, and from nothing else: neither from the middle of a
- * block, nor from beyond the last, nor from an address below base, which wraps.
+ * Multiplying by the inverse of the pitch's odd part and rotating its zero bits out maps the 2^64
+ * offsets one to one, and i * pitch to i. So a result below n comes from the offset of a block, and
+ * from nothing else: neither from the middle of a block, nor from beyond the last, nor from an
+ * address below base, which wraps.
  */
 static inline uint32_t
 sio_map_chunk_find(const struct sio_map_chunk *chunk, uintptr_t addr)
@@ -232,14 +241,19 @@ sio_map_chunk_find(const struct sio_map_chunk *chunk, uintptr_t addr)
 
 /* ---- local.c ---- */
 
-/** The calling thread's views, by pool; a page that fork() wipes, so that a child starts with none. */
+/**
+ * The calling thread's views, by pool; a page that fork() wipes, so that a child starts with none.
+ */
 struct sio_tls {
 	struct sio_local *local[SIO_POOLS_PER_PROCESS];
 };
 
 extern _Thread_local struct sio_tls *sio_tls __attribute__((tls_model("initial-exec")));
 
-/** Makes the calling thread's view. @return NULL (logged) if there is no memory or a forked child cannot join */
+/**
+ * Makes the calling thread's view. @return NULL (logged) if there is no memory or a forked child
+ * cannot join
+ */
 struct sio_local *sio_local_attach(struct sio_pool *pool);
 
 /** The calling thread's view if it has one. */
@@ -263,9 +277,10 @@ void sio_local_pool_remove(struct sio_pool *pool);
 /**
  * Enter and leave: the shard's epoch is odd in between. See doc/design/ownership.md, 3 and 4.
  *
- * No barrier follows the store: a thief that swaps its name into a magazine word pays for it, with a barrier on
- * all CPUs before it looks at the epoch. Only the compiler must keep the order. A process that such a barrier does
- * not reach exchanges instead, as does a build for ThreadSanitizer, which knows no such barrier.
+ * No barrier follows the store: a thief that swaps its name into a magazine word pays for it, with
+ * a barrier on all CPUs before it looks at the epoch. Only the compiler must keep the order. A
+ * process that such a barrier does not reach exchanges instead, as does a build for
+ * ThreadSanitizer, which knows no such barrier.
  */
 static inline uint32_t
 shard_enter(struct sio_local *local)
@@ -280,7 +295,10 @@ shard_enter(struct sio_local *local)
 		return epoch;
 	}
 #endif
-	/* partner: the thief's compare-and-swap of the word, then its load of the epoch, both seq_cst */
+	/*
+	 * partner: the thief's compare-and-swap of the word, then its load of the epoch, both
+	 * seq_cst
+	 */
 	atomic_exchange_explicit(&local->hot->epoch, epoch, memory_order_seq_cst);
 	return epoch;
 }
@@ -342,17 +360,23 @@ bool sio_depot_claim_last(struct sio_local *local, enum sio_want want, struct si
 /** Gives the slot's magazine to the depot, unless a thief has it; empties the slot. */
 void sio_depot_give(struct sio_local *local, struct sio_slot *slot);
 /**
- * Lets go of a magazine that a thief has swapped out, for good: a thief that would put it back has it now.
+ * Lets go of a magazine that a thief has swapped out, for good: a thief that would put it back has
+ * it now.
  *
  * @return false if it was put back in time: the slot stays as it is
  */
 bool sio_slot_drop(struct sio_slot *slot);
 /** Changes the word of a magazine in this operation's hand. */
 void sio_hand_change(struct sio_slot *slot, uint64_t to);
-/** Members found dead at one time. Who joined or died later is not of them, whatever becomes of it. */
+/**
+ * Members found dead at one time. Who joined or died later is not of them, whatever becomes of it.
+ */
 struct sio_dead {
 	struct sio_pool *pool;
-	/** By slot: the name there at that time, or the next one of a free slot; and whether its process was gone. */
+	/**
+	 * By slot: the name there at that time, or the next one of a free slot; and whether its
+	 * process was gone.
+	 */
 	sio_member_t name[SIO_MEMBERS_MAX];
 	bool gone[SIO_MEMBERS_MAX];
 };

@@ -5,21 +5,24 @@
 /*
  * Recovery: what the dead held becomes free again.
  *
- * Invariant. Only what carries a dead or stale name is touched, through the same compare-and-swaps as everybody
- * else, in the name of who runs this. Who loses one skips that thing.
+ * Invariant. Only what carries a dead or stale name is touched, through the same compare-and-swaps
+ * as everybody else, in the name of who runs this. Who loses one skips that thing.
  *
- * Order. First of all it is fixed who is dead; then comes the barrier. Who joins and dies meanwhile is left for the next
- * recovery: its swaps may be later than this barrier, its gives later than this walk. Then magazines, then (exact pools) blocks that lie in no magazine, then shards, then the member slots. A
- * block that carries a dead name and lies in somebody's magazine is left to who claims that magazine. Since the dead
- * give nothing any more, and the living give only what carries their own name, a block of a dead name can leave
- * magazines but not enter one: who finds it in none, has found it in hands.
+ * Order. First of all it is fixed who is dead; then comes the barrier. Who joins and dies meanwhile
+ * is left for the next recovery: its swaps may be later than this barrier, its gives later than
+ * this walk. Then magazines, then (exact pools) blocks that lie in no magazine, then shards, then
+ * the member slots. A block that carries a dead name and lies in somebody's magazine is left to who
+ * claims that magazine. Since the dead give nothing any more, and the living give only what carries
+ * their own name, a block of a dead name can leave magazines but not enter one: who finds it in
+ * none, has found it in hands.
  *
- * A magazine in a dead thief's hand may still be at work on by the living owner that it was swapped out of, unless that
- * owner let go. So a thief's look is needed, after a barrier: the owner outside, or since seen to leave. If it is not to
- * be seen outside, the magazine is left for the next recovery, and its dead thief unburied.
+ * A magazine in a dead thief's hand may still be at work on by the living owner that it was swapped
+ * out of, unless that owner let go. So a thief's look is needed, after a barrier: the owner
+ * outside, or since seen to leave. If it is not to be seen outside, the magazine is left for the
+ * next recovery, and its dead thief unburied.
  *
- * Deaths. What was taken over carries the name of the recoverer, and the next recovery settles that. A slot is buried
- * last, so that whatever is left is found again.
+ * Deaths. What was taken over carries the name of the recoverer, and the next recovery settles
+ * that. A slot is buried last, so that whatever is left is found again.
  */
 
 #include <errno.h>
@@ -168,7 +171,9 @@ settle_shards(struct recovery *r)
 	}
 }
 
-/* A put-back by a thief that was stopped meanwhile may have brought a dead name back: then not yet. */
+/*
+ * A put-back by a thief that was stopped meanwhile may have brought a dead name back: then not yet.
+ */
 static void
 bury(struct recovery *r)
 {

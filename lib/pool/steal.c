@@ -5,28 +5,33 @@
 /*
  * Stealing: when the depot is dry, magazines are taken from other shards, whole.
  *
- * Invariant. A thief keeps a magazine only if its owner's next look at the word, before it touches the magazine
- * again, is certain to see the thief's name; and the owner's last touch is visible to the thief.
+ * Invariant. A thief keeps a magazine only if its owner's next look at the word, before it touches
+ * the magazine again, is certain to see the thief's name; and the owner's last touch is visible to
+ * the thief.
  *
- * Order. Swap in (compare-and-swap), barrier on all CPUs, load of the epoch (acquire). Partner: the owner's store
- * of the odd epoch, load of the word, ..., release of the even epoch (shard_enter, sio_slot_mine, shard_leave).
- * Let p be the owner's program point at which the barrier took effect. Its stores before p are visible to the
- * thief, its loads after p see the thief's name.
+ * Order. Swap in (compare-and-swap), barrier on all CPUs, load of the epoch (acquire). Partner: the
+ * owner's store of the odd epoch, load of the word, ..., release of the even epoch (shard_enter,
+ * sio_slot_mine, shard_leave). Let p be the owner's program point at which the barrier took effect.
+ * Its stores before p are visible to the thief, its loads after p see the thief's name.
  *   - Epoch even: p is outside, so each later operation looks at the word after p.
- *   - Epoch odd, and different later: the operation that was under way ended after p; the next one looks after p.
- *   - Epoch odd and unchanged: the owner may be at work on the magazine. The old word is put back, exactly as it
+ *   - Epoch odd, and different later: the operation that was under way ended after p; the next one
+ *   looks after p.
+ *   - Epoch odd and unchanged: the owner may be at work on the magazine. The old word is put back,
+ *   exactly as it
  *     was, and the owner, which remembers that word, has it again. But if the owner has seen the thief's name meanwhile, it
  *     has let go of the magazine and marked the thief's word; putting back then fails, and the magazine is the thief's.
  *
- * Deaths. Of the thief: up to a round of magazines carry its name; owners drop them and go on. Of the owner,
- * inside: its epoch stays odd, so its magazines are put back until recovery settles them. Outside: thieves take
- * them as if it lived.
+ * Deaths. Of the thief: up to a round of magazines carry its name; owners drop them and go on. Of
+ * the owner, inside: its epoch stays odd, so its magazines are put back until recovery settles
+ * them. Outside: thieves take them as if it lived.
  */
 
 #include "pool/pool_private.h"
 #include "pool/barrier.h"
 
-/* Looks at an owner's epoch again for so long while it is inside, before the magazine is put back. */
+/*
+ * Looks at an owner's epoch again for so long while it is inside, before the magazine is put back.
+ */
 #define SECOND_LOOKS 64
 
 struct claimed {
@@ -56,7 +61,9 @@ swap_in(struct sio_local *local, uint32_t m, enum sio_want want, struct claimed 
 
 	if (!worth(pool, mag, want))
 		return false;
-	/* this thread's own do not fit: it looked, and what it has does not change while it is here */
+	/*
+	 * this thread's own do not fit: it looked, and what it has does not change while it is here
+	 */
 	if ((word & SIO_MAG_OWNER_MASK) == local->owner)
 		return false;
 	*surely_dry = false;

@@ -5,20 +5,20 @@
 /*
  * The data path: taking and giving, from the loaded magazine while it lasts.
  *
- * Invariant. Between enter and leave, a magazine whose word equals what the thread remembers of it is touched by
- * no other thread (steal.c says why).
+ * Invariant. Between enter and leave, a magazine whose word equals what the thread remembers of it
+ * is touched by no other thread (steal.c says why).
  *
  * Writers. Count and handles of such a magazine: this thread, with plain stores.
  *
- * Orders. Take: the handles are read, then the smaller count is stored. Give: the handles are stored, then the
- * larger count. Release in both; partner: the acquire of the epoch by a thief, or of the word by who claims the
- * magazine from the depot.
+ * Orders. Take: the handles are read, then the smaller count is stored. Give: the handles are
+ * stored, then the larger count. Release in both; partner: the acquire of the epoch by a thief, or
+ * of the word by who claims the magazine from the depot.
  *
- * Deaths. Every prefix leaves each block either below the count, free, or with the dead, who uses it no more; none
- * in both places where it matters. Epoch odd keeps thieves away until recovery.
+ * Deaths. Every prefix leaves each block either below the count, free, or with the dead, who uses
+ * it no more; none in both places where it matters. Epoch odd keeps thieves away until recovery.
  *
- * Two magazines, loaded and previous, serve both directions: after an exchange at least a magazine's worth of
- * operations goes by before the next.
+ * Two magazines, loaded and previous, serve both directions: after an exchange at least a
+ * magazine's worth of operations goes by before the next.
  */
 
 #include <errno.h>
@@ -38,9 +38,10 @@ enum kind {
 };
 
 /*
- * Eight addresses at a time, at any alignment: bursts are too short for the call to memcpy() to pay. The dynamic linker
- * chooses between what the compiler makes of it for CPUs with and without vectors of 32 bytes. Not with sanitizers, whose
- * run time is not there yet when it does, and not with clang, some versions of which export such functions by another name.
+ * Eight addresses at a time, at any alignment: bursts are too short for the call to memcpy() to
+ * pay. The dynamic linker chooses between what the compiler makes of it for CPUs with and without
+ * vectors of 32 bytes. Not with sanitizers, whose run time is not there yet when it does, and not
+ * with clang, some versions of which export such functions by another name.
  */
 #if defined(__x86_64__) && defined(__GLIBC__) && !defined(__clang__) && \
 	!defined(__SANITIZE_THREAD__) && !defined(__SANITIZE_ADDRESS__)
@@ -218,8 +219,9 @@ drop_if_lost(struct sio_local *local, struct sio_slot *slot)
 }
 
 /*
- * Changes whenever blocks can be had again. A thread that found the pool dry, with nothing in motion, and reads the
- * same sum as before it looked, need not look again: a dry pool costs its callers a few reads.
+ * Changes whenever blocks can be had again. A thread that found the pool dry, with nothing in
+ * motion, and reads the same sum as before it looked, need not look again: a dry pool costs its
+ * callers a few reads.
  */
 static uint64_t
 events_sum(const struct sio_pool *pool)
@@ -266,7 +268,10 @@ search(struct sio_local *local, struct sio_slot *found)
 	return stolen;
 }
 
-/* The depot has no room, which needs more threads without a shard than are counted on (pool_layout.h). */
+/*
+ * The depot has no room, which needs more threads without a shard than are counted on
+ * (pool_layout.h).
+ */
 static bool
 search_room(struct sio_local *local, struct sio_slot *found)
 {
@@ -279,8 +284,8 @@ search_room(struct sio_local *local, struct sio_slot *found)
 }
 
 /*
- * Makes the loaded magazine one that fits: the previous one, one of the depot, or a stolen one. Called and left
- * inside.
+ * Makes the loaded magazine one that fits: the previous one, one of the depot, or a stolen one.
+ * Called and left inside.
  */
 static __attribute__((noinline)) bool
 exchange(struct sio_local *local, enum sio_want want)
@@ -386,8 +391,8 @@ take_inside(struct sio_local *local, enum kind kind, void *blocks, unsigned int 
 }
 
 /*
- * Takes blocks from several magazines, by way of a scratch array: a take that fails in the end must not have written
- * to the caller's, which can be the mempool library's cache, refilled in place.
+ * Takes blocks from several magazines, by way of a scratch array: a take that fails in the end must
+ * not have written to the caller's, which can be the mempool library's cache, refilled in place.
  */
 static __attribute__((noinline)) int
 take_pieces(struct sio_local *local, enum kind kind, void *blocks, unsigned int n)
@@ -404,7 +409,9 @@ take_pieces(struct sio_local *local, enum kind kind, void *blocks, unsigned int 
 		sio_count(&local->hot->taken, n);
 	} else {
 		give_inside(local, kind, into, got);
-		/* others may have found the pool dry meanwhile; this thread knows what it gave back */
+		/*
+		 * others may have found the pool dry meanwhile; this thread knows what it gave back
+		 */
 		if (got > 0) {
 			sio_event(local->pool);
 			local->dry_sum++;
@@ -428,7 +435,10 @@ take_slow(struct sio_local *local, enum kind kind, void *blocks, unsigned int n)
 			sio_count(&local->shard->failures, 1);
 	} else if (slot_fits(local, &local->loaded, SIO_WANT_BLOCKS) ||
 		   exchange(local, SIO_WANT_BLOCKS)) {
-		/* one that was stolen came to this shard while its owner was outside, and may be gone again */
+		/*
+		 * one that was stolen came to this shard while its owner was outside, and may be
+		 * gone again
+		 */
 		uint32_t count =
 			sio_slot_mine(&local->loaded) ? sio_mag_count_now(local->loaded.mag) : 0;
 

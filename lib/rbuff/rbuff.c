@@ -132,7 +132,10 @@ published_from(const struct sio_rbuff *ring, uint64_t position)
 	return position;
 }
 
-/* While one looks, a living producer can write the lines anew that its word led to: then it has moved its word. */
+/*
+ * While one looks, a living producer can write the lines anew that its word led to: then it has
+ * moved its word.
+ */
 uint64_t
 sio_rbuff_published(const struct sio_rbuff *ring)
 {

@@ -73,7 +73,10 @@ sio_name_check(const char *name)
 	return 0;
 }
 
-/* Writes the folder's path, without slashes at its end: O_NOFOLLOW looks at the last component only. */
+/*
+ * Writes the folder's path, without slashes at its end: O_NOFOLLOW looks at the last component
+ * only.
+ */
 static int
 runtime_path(char *buf, size_t len)
 {

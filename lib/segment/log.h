@@ -7,7 +7,8 @@
 
 /**
  * @file
- * The library's side of the log hook. A message says what was expected, what was found and what to do.
+ * The library's side of the log hook. A message says what was expected, what was found and what to
+ * do.
  */
 
 #include <slabio/common.h>

@@ -12,10 +12,11 @@
 /*
  * Member slots and life tokens.
  *
- * Invariant: a slot's word changes only in the hands of the process that holds the slot's token (the record lock
- * of byte SIO_TOKEN_OFFSET + slot), and within that process under its token mutex. The compare-and-swaps below
- * therefore cannot fail; they are there so that a slip would be a refusal and not a second owner. A process keeps
- * the token as long as its name is in the word; the kernel drops it when the process ends.
+ * Invariant: a slot's word changes only in the hands of the process that holds the slot's token
+ * (the record lock of byte SIO_TOKEN_OFFSET + slot), and within that process under its token mutex.
+ * The compare-and-swaps below therefore cannot fail; they are there so that a slip would be a
+ * refusal and not a second owner. A process keeps the token as long as its name is in the word; the
+ * kernel drops it when the process ends.
  *
  *   word        token   meaning
  *   FREE,g      free    free; its next member has generation g
@@ -38,12 +39,13 @@
  *          3. drop the token
  *   join on JOINING,g whose token it could take: to JOINING,g+1 in one step, then as from 2.
  *
- * The release of LIVE pairs with the acquire of whoever reads the word: it then sees pid and the rest of that
- * generation. The release of FREE pairs with the acquire in join: the new member comes after all that was done in
- * the old one's name. Generations keep a name from meaning two processes.
+ * The release of LIVE pairs with the acquire of whoever reads the word: it then sees pid and the
+ * rest of that generation. The release of FREE pairs with the acquire in join: the new member comes
+ * after all that was done in the old one's name. Generations keep a name from meaning two
+ * processes.
  *
- * While a slot is buried (or an entire segment is replaced) its token is held by the one who does it: a dead
- * member can look alive for that moment, a living one never looks dead.
+ * While a slot is buried (or an entire segment is replaced) its token is held by the one who does
+ * it: a dead member can look alive for that moment, a living one never looks dead.
  */
 
 static int
@@ -118,7 +120,10 @@ slot_describe(struct sio_slot *slot)
 	atomic_store_explicit(&slot->command[1], command[1], memory_order_relaxed);
 }
 
-/* Joins at one slot, token mutex held. @return 0; -EUSERS it is taken; -EAGAIN it is free but locked; -errno */
+/*
+ * Joins at one slot, token mutex held. @return 0; -EUSERS it is taken; -EAGAIN it is free but
+ * locked; -errno
+ */
 static int
 slot_join(struct sio_segment *seg, unsigned int n)
 {
@@ -246,9 +251,10 @@ slot_state(struct sio_segment *seg, unsigned int n, uint64_t *at)
 	bool ours;
 
 	/*
-	 * The token is looked at between two looks at the word: a word that named the same member before and after
-	 * named it at the look at its token. Each round in which it did not is another's progress; after some of
-	 * them the last word counts, with its process alive, which then was true at some time.
+	 * The token is looked at between two looks at the word: a word that named the same member
+	 * before and after named it at the look at its token. Each round in which it did not is
+	 * another's progress; after some of them the last word counts, with its process alive,
+	 * which then was true at some time.
 	 */
 	word = atomic_load_explicit(&slot->word, memory_order_acquire);
 	for (tries = 0; tries < 8; tries++) {

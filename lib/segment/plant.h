@@ -7,8 +7,8 @@
 
 /**
  * @file
- * Faults planted on purpose, to show that the tests find them: doc/design/faults.md. The build option
- * plant_fault compiles one of them in; without it none of their code is in the library.
+ * Faults planted on purpose, to show that the tests find them: doc/design/faults.md. The build
+ * option plant_fault compiles one of them in; without it none of their code is in the library.
  *
  *     #if SIO_PLANTED(NO_BARRIER)
  */

@@ -15,9 +15,10 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 static struct sio_segment *segments;
 
 /*
- * The epoch lives in a page that the kernel clears in a forked child: whatever way the child was made, it reads
- * 0 there, which is no segment's epoch, and so is a member of nothing. The counter is copied by fork() as usual,
- * so the number a child takes for itself is none of those in the structures it inherited.
+ * The epoch lives in a page that the kernel clears in a forked child: whatever way the child was
+ * made, it reads 0 there, which is no segment's epoch, and so is a member of nothing. The counter
+ * is copied by fork() as usual, so the number a child takes for itself is none of those in the
+ * structures it inherited.
  */
 static _Atomic uint32_t *epoch_page;
 static uint32_t epoch_counter;

@@ -114,7 +114,10 @@ sio__segment_unref(struct sio_segment *seg)
 	sio__segment_free(seg);
 }
 
-/* Opens the runtime folder and makes sure that the name is free, so that a dead one's memory is free too. */
+/*
+ * Opens the runtime folder and makes sure that the name is free, so that a dead one's memory is
+ * free too.
+ */
 static int
 name_prepare(struct sio_segment *seg, const char *name)
 {

@@ -100,7 +100,10 @@ stamp_check(const struct sio_stamp *stamp, const char *name, uint64_t file_size,
 	return 0;
 }
 
-/* Makes a segment structure of a descriptor and enters it into the registry. The descriptor goes with it. */
+/*
+ * Makes a segment structure of a descriptor and enters it into the registry. The descriptor goes
+ * with it.
+ */
 static int
 segment_open(int fd, const struct sio_stamp *stamp, const char *name,
 	const struct sio_segment_attach_opts *opts, struct sio_segment **out)

@@ -173,7 +173,10 @@ numa_prefer(struct sio_segment *seg, int node)
 		return;
 	if ((unsigned int)node < bits * 16) {
 		mask[(unsigned int)node / bits] = 1ul << ((unsigned int)node % bits);
-		/* on a shared mapping the policy goes with the file, so it holds for what is allocated below */
+		/*
+		 * on a shared mapping the policy goes with the file, so it holds for what is
+		 * allocated below
+		 */
 		if (syscall(SYS_mbind, seg->base, seg->map_size, MPOL_PREFERRED, mask,
 			    (unsigned long)bits * 16, 0) == 0)
 			return;
@@ -184,7 +187,10 @@ numa_prefer(struct sio_segment *seg, int node)
 		node, strerror(errno));
 }
 
-/* Has the file's memory allocated now, so that lack of it is an error here and not a SIGBUS at some access. */
+/*
+ * Has the file's memory allocated now, so that lack of it is an error here and not a SIGBUS at some
+ * access.
+ */
 static int
 file_allocate(struct sio_segment *seg)
 {
@@ -201,7 +207,10 @@ file_allocate(struct sio_segment *seg)
 	}
 	if (madvise(seg->base, seg->map_size, MADV_POPULATE_WRITE) < 0) {
 		rc = -errno;
-		/* not known to kernels before 5.14: the pages exist and are mapped at the first touch */
+		/*
+		 * not known to kernels before 5.14: the pages exist and are mapped at the first
+		 * touch
+		 */
 		if (rc == -EINVAL && tries < 100)
 			return 0;
 		return rc == -EFAULT ? -ENOMEM : rc;
@@ -212,7 +221,10 @@ file_allocate(struct sio_segment *seg)
 void
 sio__backing_prefault(struct sio_segment *seg)
 {
-	/* the pages are there: this only saves a fault at each page's first use, so not being able to is no error */
+	/*
+	 * the pages are there: this only saves a fault at each page's first use, so not being able
+	 * to is no error
+	 */
 	(void)madvise(seg->base, seg->map_size, MADV_POPULATE_WRITE);
 }
 

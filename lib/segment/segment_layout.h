@@ -7,18 +7,19 @@
 
 /**
  * @file
- * What every segment starts with, in shared memory: the stamp, then the member table, then the user's data.
+ * What every segment starts with, in shared memory: the stamp, then the member table, then the
+ * user's data.
  *
  *     0      struct sio_stamp          who made it, what is in it, how large it is
  *     4096   struct sio_slot[64]       the members
  *     8192   the user's data
  *
- * The stamp is written by the creator before anybody else can see it, and by nobody afterwards. Others read it
- * once, check it, and work on their checked copy.
+ * The stamp is written by the creator before anybody else can see it, and by nobody afterwards.
+ * Others read it once, check it, and work on their checked copy.
  *
  * Life tokens lie beside the memory, not in it: slot n's token is the POSIX record lock of the byte
- * SIO_TOKEN_OFFSET + n of the segment's file. Magic and token offset are the same in every version, so that a
- * newer library can tell whether an older segment is still in use.
+ * SIO_TOKEN_OFFSET + n of the segment's file. Magic and token offset are the same in every version,
+ * so that a newer library can tell whether an older segment is still in use.
  */
 
 #include <assert.h>
@@ -58,8 +59,8 @@ static_assert(offsetof(struct sio_stamp, published) == 80, "the stamp's layout i
 static_assert(sizeof(struct sio_stamp) <= SIO_STAMP_SIZE, "the stamp fits into its page");
 
 /**
- * A member slot. The word is state in bits 0-7, generation in bits 8-23; the rest is for people to read,
- * written by the claimer in state JOINING.
+ * A member slot. The word is state in bits 0-7, generation in bits 8-23; the rest is for people to
+ * read, written by the claimer in state JOINING.
  */
 struct sio_slot {
 	_Atomic uint64_t word;

@@ -19,20 +19,22 @@
  *   hugetlbfs   a link to the file on the hugetlbfs mount
  *   memfd       a link to /proc/PID/fd/N of the process that published it; dangling when that is gone
  *
- * Publishing is exclusive by itself: link() and symlink() do not replace. What needs a lock is taking away the
- * name of a dead segment, so that nobody takes away its successor instead. That lock is a record lock of one byte
- * per name (hashed) in the file ".lock" of the folder: dropped by the kernel at death, held for a few system
- * calls. A process stopped while it holds the lock keeps others from creating that name, with -EBUSY after a
- * second, and from nothing else: attaching takes no lock.
+ * Publishing is exclusive by itself: link() and symlink() do not replace. What needs a lock is
+ * taking away the name of a dead segment, so that nobody takes away its successor instead. That
+ * lock is a record lock of one byte per name (hashed) in the file ".lock" of the folder: dropped by
+ * the kernel at death, held for a few system calls. A process stopped while it holds the lock keeps
+ * others from creating that name, with -EBUSY after a second, and from nothing else: attaching
+ * takes no lock.
  *
- * Replacing against attaching: the replacer takes all 64 tokens of the old file, then removes the name, then
- * closes the file. An attacher takes a token, then looks whether the name still leads to its file. If the
- * attacher's token came first, the replacer finds it and refuses; if the replacer's came first, the attacher gets
- * a token only after the name is gone, sees that, and starts anew.
+ * Replacing against attaching: the replacer takes all 64 tokens of the old file, then removes the
+ * name, then closes the file. An attacher takes a token, then looks whether the name still leads to
+ * its file. If the attacher's token came first, the replacer finds it and refuses; if the
+ * replacer's came first, the attacher gets a token only after the name is gone, sees that, and
+ * starts anew.
  *
- * A death while publishing on hugetlbfs leaves, after linking the file, a file nobody's link leads to: the next
- * who publishes that name removes it, since its tokens are free. A death while removing leaves, after the file, a
- * dangling link, which counts as no segment.
+ * A death while publishing on hugetlbfs leaves, after linking the file, a file nobody's link leads
+ * to: the next who publishes that name removes it, since its tokens are free. A death while
+ * removing leaves, after the file, a dangling link, which counts as no segment.
  */
 
 #define NAME_LOCK_FILE	   ".lock"
@@ -111,7 +113,9 @@ link_resolve(int dirfd, const char *name, struct sio_name_target *target)
 	} else {
 		return -EPROTO;
 	}
-	/* stat, not open: what is there may be somebody else's by now, and opening can have effects */
+	/*
+	 * stat, not open: what is there may be somebody else's by now, and opening can have effects
+	 */
 	if (stat(target->path, &target->st) < 0)
 		return errno == ENOENT || errno == ESRCH || errno == ENOTDIR ? -ESTALE : -errno;
 	return S_ISREG(target->st.st_mode) ? 0 : -EPROTO;
@@ -183,7 +187,10 @@ sio__name_lock(int dirfd, const char *name)
 	return -EBUSY;
 }
 
-/* Takes all tokens of a file unless this process or another lives in it. @return descriptor; -EEXIST; -errno */
+/*
+ * Takes all tokens of a file unless this process or another lives in it. @return descriptor;
+ * -EEXIST; -errno
+ */
 static int
 target_bury(int dirfd, const char *name, const struct sio_name_target *target)
 {

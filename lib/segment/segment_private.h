@@ -7,16 +7,18 @@
 
 /**
  * @file
- * What the files of this folder share: the process's view of a segment, and the steps it is made of.
+ * What the files of this folder share: the process's view of a segment, and the steps it is made
+ * of.
  *
  * Two mutexes of this process, never held while another process is waited for without a bound:
  *
- * - the registry mutex orders create, publish, attach, detach, unlink and list. It is what makes "stat, look
- *   into the registry, open" one step: a second descriptor of a segment's file must never be closed while this
- *   process holds a token in it, because the kernel drops all record locks of a process on a file when the
- *   process closes any descriptor of that file;
- * - the token mutex orders this process's changes of its record locks on tokens, which the kernel does not order
- *   between threads of one process. Taken inside the registry mutex, never around it.
+ * - the registry mutex orders create, publish, attach, detach, unlink and list. It is what makes
+ *   "stat, look into the registry, open" one step: a second descriptor of a segment's file must
+ *   never be closed while this process holds a token in it, because the kernel drops all record
+ *   locks of a process on a file when the process closes any descriptor of that file;
+ * - the token mutex orders this process's changes of its record locks on tokens, which the kernel
+ *   does not order between threads of one process. Taken inside the registry mutex, never around
+ *   it.
  */
 
 #include <limits.h>
@@ -57,7 +59,9 @@ struct sio_segment {
 	char name[SIO_NAME_LEN];
 	/** epoch << 32 | member. Written under the token mutex, read by any thread. */
 	_Atomic uint64_t self;
-	/** slot + 1 that this process is claiming or burying, else 0: F_GETLK does not see own locks */
+	/**
+	 * slot + 1 that this process is claiming or burying, else 0: F_GETLK does not see own locks
+	 */
 	_Atomic uint32_t working_on;
 };
 
@@ -69,7 +73,10 @@ void sio__token_unlock(void);
 void sio__registry_add(struct sio_segment *seg);
 void sio__registry_remove(struct sio_segment *seg);
 struct sio_segment *sio__registry_find(dev_t dev, ino_t ino);
-/** A number that differs between a process and its forked children; 0 in a child that called nothing yet. */
+/**
+ * A number that differs between a process and its forked children; 0 in a child that called nothing
+ * yet.
+ */
 uint32_t sio__epoch(void);
 /** Numbers this process if it has no epoch yet. With the registry mutex held. */
 void sio__epoch_start(void);
@@ -82,7 +89,9 @@ sio__segment_is_creator(const struct sio_segment *seg)
 }
 
 /* member.c */
-/** Takes any free slot. @return 0; -EUSERS; -EAGAIN slots are free but locked by others now; -errno */
+/**
+ * Takes any free slot. @return 0; -EUSERS; -EAGAIN slots are free but locked by others now; -errno
+ */
 int sio__member_join(struct sio_segment *seg);
 /** Gives the slot back, if this process is a member. */
 void sio__member_leave(struct sio_segment *seg);
@@ -112,13 +121,17 @@ int sio__name_resolve(int dirfd, const char *name, struct sio_name_target *targe
 /** @return the descriptor; -ESTALE another file is there by now; -errno */
 int sio__name_open(
 	int dirfd, const char *name, const struct sio_name_target *target, int access_mode);
-/** Locks a name against others who create or remove it. @return descriptor to close; -EBUSY; -errno */
+/**
+ * Locks a name against others who create or remove it. @return descriptor to close; -EBUSY; -errno
+ */
 int sio__name_lock(int dirfd, const char *name);
 /** Removes the name of a segment that nobody lives in, name locked. @return 0; -EEXIST; -errno */
 int sio__name_clear(int dirfd, const char *name);
 /** Gives the segment its name, name locked. @return 0; -EEXIST; -errno */
 int sio__name_link(struct sio_segment *seg);
-/** Removes the name if it leads to the segment. Locks the name. @return 0; -ENOENT; -EBUSY; -errno */
+/**
+ * Removes the name if it leads to the segment. Locks the name. @return 0; -ENOENT; -EBUSY; -errno
+ */
 int sio__name_remove(struct sio_segment *seg);
 /** Where on a hugetlbfs mount the file of a name belongs. @return 0; -ENAMETOOLONG */
 int sio__name_huge_path(char *buf, size_t len, const char *mount, int dirfd, const char *name);
@@ -129,8 +142,8 @@ extern bool sio__tmp_named;
 /** Opens a new file without a name in a folder. @return descriptor; -EOPNOTSUPP; -errno */
 int sio__tmp_open(int dir);
 /**
- * Opens a new file with a temporary name. Registry mutex held, and the name locked unless it is "": then the file
- * has none.
+ * Opens a new file with a temporary name. Registry mutex held, and the name locked unless it is "":
+ * then the file has none.
  *
  * @param dir_path what the temporary path is to start with, "" or with a slash at its end
  * @param tag      what the temporary name is to start with
@@ -153,7 +166,10 @@ int sio__backing_map(struct sio_segment *seg, bool writable);
 void sio__backing_prefault(struct sio_segment *seg);
 
 /* segment.c */
-/** Whether an options structure is one this library can read: the part it does not know must be zero. */
+/**
+ * Whether an options structure is one this library can read: the part it does not know must be
+ * zero.
+ */
 bool sio__opts_ok(const void *opts, size_t found, size_t known);
 /** A segment structure that refers to nothing. */
 struct sio_segment *sio__segment_new(void);
@@ -163,7 +179,9 @@ void sio__segment_free(struct sio_segment *seg);
 void sio__segment_ref(struct sio_segment *seg);
 /** Makes the inherited attaches this process's own. Registry mutex held. */
 void sio__segment_adopt(struct sio_segment *seg);
-/** Counts one less; the last of this process leaves, the last of all unmaps. Registry mutex held. */
+/**
+ * Counts one less; the last of this process leaves, the last of all unmaps. Registry mutex held.
+ */
 void sio__segment_unref(struct sio_segment *seg);
 
 /* segment_attach.c */

@@ -12,10 +12,10 @@
 #include "segment_private.h"
 
 /*
- * Files that have no name yet. Where the file system can (O_TMPFILE), the kernel frees such a file with the
- * process; elsewhere it gets a temporary name with the final name in it, and whoever next makes a file for that
- * name removes those whose maker is dead. The maker takes its token while it still holds the name's lock, so a
- * file without a token under that lock has no living maker.
+ * Files that have no name yet. Where the file system can (O_TMPFILE), the kernel frees such a file
+ * with the process; elsewhere it gets a temporary name with the final name in it, and whoever next
+ * makes a file for that name removes those whose maker is dead. The maker takes its token while it
+ * still holds the name's lock, so a file without a token under that lock has no living maker.
  */
 
 bool sio__tmp_named;

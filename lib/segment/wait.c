@@ -12,10 +12,10 @@
 #define NS_PER_S UINT64_C(1000000000)
 
 /*
- * The futex is a shared one: its key is the memory behind the word, so that processes that map a segment at
- * different addresses meet. The kernel compares and goes to sleep in one step, which is what makes "write the
- * word, then sio_wake()" free of lost wake-ups; the writer's store must come before its sio_wake() in program
- * order, and the system call orders them.
+ * The futex is a shared one: its key is the memory behind the word, so that processes that map a
+ * segment at different addresses meet. The kernel compares and goes to sleep in one step, which is
+ * what makes "write the word, then sio_wake()" free of lost wake-ups; the writer's store must come
+ * before its sio_wake() in program order, and the system call orders them.
  */
 int
 sio_wait(const uint32_t *word, uint32_t value, uint64_t deadline_ns)

@@ -3,7 +3,8 @@
  */
 
 /*
- * Sweeps over taking and giving, from states in which each path is taken. The pool has 24 blocks in magazines of 4.
+ * Sweeps over taking and giving, from states in which each path is taken. The pool has 24 blocks in
+ * magazines of 4.
  */
 
 #include <errno.h>
@@ -65,7 +66,9 @@ static const struct pool_start dry_exact = {
 /* there are fewer blocks than asked for, though some can be stolen */
 static const struct pool_start too_few = {
 	.survivor_keeps = 18, .survivor_returns = 6, .n = 10, .expect = -ENOBUFS};
-/* the depot is dry, and all that is free is in the victim's shard: who else wants it must steal it */
+/*
+ * the depot is dry, and all that is free is in the victim's shard: who else wants it must steal it
+ */
 static const struct pool_start owner_take = {
 	.survivor_keeps = 16, .victim_takes = 8, .victim_returns = 8, .n = 3};
 static const struct pool_start owner_take_exact = {

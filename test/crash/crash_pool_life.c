@@ -3,7 +3,8 @@
  */
 
 /*
- * Sweeps over creating, publishing, attaching to and leaving pools, and over a forked child's first operation.
+ * Sweeps over creating, publishing, attaching to and leaving pools, and over a forked child's first
+ * operation.
  */
 
 #include <errno.h>

@@ -3,8 +3,9 @@
  */
 
 /*
- * Sweeps over the ring: a writer and a reader ended at every instruction. Elements carry their position, so the
- * other side and the successor can tell a loss, a repetition and garbage from each other. The capacity is 16.
+ * Sweeps over the ring: a writer and a reader ended at every instruction. Elements carry their
+ * position, so the other side and the successor can tell a loss, a repetition and garbage from each
+ * other. The capacity is 16.
  */
 
 #include <errno.h>
@@ -580,7 +581,10 @@ static const struct crash_case create = {.name = "ring create",
 	.finish = finish_creator,
 	.survive = survive_creator};
 
-/* Calls that wait cost their time at each point, and stopped victims a successor each: fewer points for CI. */
+/*
+ * Calls that wait cost their time at each point, and stopped victims a successor each: fewer points
+ * for CI.
+ */
 #define EVERY(c)                                          \
 	{&(c), CRASH_KILL, CRASH_EVERY, CRASH_DEEP},      \
 	{                                                 \

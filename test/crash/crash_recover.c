@@ -3,8 +3,8 @@
  */
 
 /*
- * Sweeps over recovery itself: a member dies with blocks in its shard and in hands; the victim recovers, and is killed or
- * stopped at each point of that; a survivor recovers what both left.
+ * Sweeps over recovery itself: a member dies with blocks in its shard and in hands; the victim
+ * recovers, and is killed or stopped at each point of that; a survivor recovers what both left.
  */
 
 #include <signal.h>

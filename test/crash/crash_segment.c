@@ -3,8 +3,9 @@
  */
 
 /*
- * Sweeps over the life of segments and members: whatever a death leaves, the name is free or complete, the next
- * process gets on, no slot is lost but for one dead member that can be buried, and no file stays behind.
+ * Sweeps over the life of segments and members: whatever a death leaves, the name is free or
+ * complete, the next process gets on, no slot is lost but for one dead member that can be buried,
+ * and no file stays behind.
  */
 
 #include <dirent.h>
@@ -346,7 +347,10 @@ huge_entries(const char *name)
 	return n;
 }
 
-/* Whether the sweeps on hugetlbfs can run here: a victim and who comes after it, with room for others. */
+/*
+ * Whether the sweeps on hugetlbfs can run here: a victim and who comes after it, with room for
+ * others.
+ */
 static bool
 huge_possible(void)
 {

@@ -3,8 +3,8 @@
  */
 
 /*
- * Shows that the kill harness finds what it is for, on toys that are wrong on purpose, that it visits every
- * instruction, and that it finds nothing in a toy that is right.
+ * Shows that the kill harness finds what it is for, on toys that are wrong on purpose, that it
+ * visits every instruction, and that it finds nothing in a toy that is right.
  */
 
 #include <errno.h>
@@ -108,7 +108,10 @@ locked_survive(struct crash_scene *s, enum crash_how how)
 	take_all(s, locked_take);
 }
 
-/* ---- the same without a lock and in the wrong order: told first, taken off the stack afterwards ---- */
+/*
+ * ---- the same without a lock and in the wrong order: told first, taken off the stack afterwards
+ * ----
+ */
 
 static uint32_t
 early_take(struct toy *t)
@@ -368,7 +371,10 @@ expect_states(void (*op)(struct crash_scene *), uint32_t n, bool every_once)
 			assert_int_equal(seen[i], 1);
 	}
 	assert_int_equal(seen[n + 1], 0);
-	/* the distinct points are complete too, each state once; the recording is one more at the end */
+	/*
+	 * the distinct points are complete too, each state once; the recording is one more at the
+	 * end
+	 */
 	memset((void *)(uintptr_t)seen, 0, 64 * sizeof(*seen));
 	sweep(&c, CRASH_KILL, CRASH_DISTINCT);
 	for (uint32_t i = 0; i < n; i++)

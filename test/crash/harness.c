@@ -27,7 +27,10 @@
 #define PARTNER_ROUNDS 64u
 /** Longest that a victim may need to its point. */
 #define STEP_MS 120000u
-/** Longest operations swept at every instruction by CRASH_DEEP; beside a partner every step is really made. */
+/**
+ * Longest operations swept at every instruction by CRASH_DEEP; beside a partner every step is
+ * really made.
+ */
 #define DEEP_MAX      8000u
 #define DEEP_BUSY_MAX 1000u
 /** Points of a sample. */
@@ -285,7 +288,10 @@ scene_main(struct crash_scene *s, const struct plan *plan)
 
 /* ---- the driver ---- */
 
-/** Entries of the runtime folder but its lock; removes them too if told to. The last name is in found. */
+/**
+ * Entries of the runtime folder but its lock; removes them too if told to. The last name is in
+ * found.
+ */
 static unsigned int
 folder_entries(const char *dir, bool remove, char *found, size_t len)
 {

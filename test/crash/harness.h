@@ -7,15 +7,17 @@
 
 /**
  * @file
- * The kill harness: ends a process after the k-th instruction of an operation, for every k, and looks at what
- * the others find. doc/design/kill-sweep.md says how it works and how to add an operation.
+ * The kill harness: ends a process after the k-th instruction of an operation, for every k, and
+ * looks at what the others find. doc/design/kill-sweep.md says how it works and how to add an
+ * operation.
  *
  * A case is swept scene by scene. A scene is three processes that begin afresh for each point:
  *
  *     driver ── forks ──▶ survivor ── forks ──▶ victim (and a partner, in CRASH_BUSY)
  *
- * The survivor traces the victim, stops it at the point, kills it (or leaves it stopped), works on, and audits. The
- * driver has a time limit on every phase of it: a survivor that waits for the victim is a *hang*.
+ * The survivor traces the victim, stops it at the point, kills it (or leaves it stopped), works on,
+ * and audits. The driver has a time limit on every phase of it: a survivor that waits for the
+ * victim is a *hang*.
  */
 
 #include <stdatomic.h>
@@ -58,7 +60,9 @@ struct crash_shared {
 	_Atomic uint32_t partner_ready;
 	_Atomic uint64_t partner_rounds;
 	_Atomic uint64_t phase_since;
-	/** Set by a case: the largest over all points is in the table, for example blocks missing. */
+	/**
+	 * Set by a case: the largest over all points is in the table, for example blocks missing.
+	 */
 	_Atomic uint64_t figure;
 	_Atomic uint32_t past_end; /**< the window ended before the point */
 	char message[256];
@@ -78,10 +82,15 @@ struct crash_scene {
 /** One operation in one state. Functions not needed are NULL. */
 struct crash_case {
 	const char *name;
-	/** A function of which the operation must execute an instruction, to prove that it took that path. */
+	/**
+	 * A function of which the operation must execute an instruction, to prove that it took that
+	 * path.
+	 */
 	const char *through;
 	const void *arg;
-	/** Survivor: makes fresh objects. The victim was forked before, so it has inherited nothing. */
+	/**
+	 * Survivor: makes fresh objects. The victim was forked before, so it has inherited nothing.
+	 */
 	void (*setup)(struct crash_scene *s);
 	/** Victim, before the window: attaches, fills, drains. */
 	void (*prepare)(struct crash_scene *s);
@@ -97,7 +106,9 @@ struct crash_case {
 	void (*partner)(struct crash_scene *s, uint64_t round);
 	/** Survivor: uses the objects through their public calls. */
 	void (*survive)(struct crash_scene *s, enum crash_how how);
-	/** Survivor: looks at everything, then removes the objects. Not called for CRASH_STOPPED. */
+	/**
+	 * Survivor: looks at everything, then removes the objects. Not called for CRASH_STOPPED.
+	 */
 	void (*audit)(struct crash_scene *s, enum crash_how how);
 	/** Fork the victim after setup(), so that it inherits the survivor's objects. */
 	bool fork_late;
@@ -144,13 +155,15 @@ extern struct crash_limits crash_limits;
  *
  * @param depth  see there
  * @param only   one point, or -1 for all
- * @return 0, also with faults; -ENOSYS this machine cannot; -EINVAL the case does not do what it claims (a message
- *         is in sum->first)
+ * @return 0, also with faults; -ENOSYS this machine cannot; -EINVAL the case does not do what it
+ *         claims (a message is in sum->first)
  */
 int crash_sweep(const struct crash_case *c, enum crash_mode mode, enum crash_depth depth, long only,
 	struct crash_sum *sum);
 
-/** A row of a table of sweeps: a case, a mode, and the depth in the compact and in the full form. */
+/**
+ * A row of a table of sweeps: a case, a mode, and the depth in the compact and in the full form.
+ */
 struct crash_row {
 	const struct crash_case *c;
 	enum crash_mode mode;
@@ -159,8 +172,8 @@ struct crash_row {
 };
 
 /**
- * Body of a sweep program: sweeps all rows, prints the table, and says what to do about faults. With
- * SLABIO_CRASH_FULL=1 in the environment it is the full form, else the compact one.
+ * Body of a sweep program: sweeps all rows, prints the table, and says what to do about faults.
+ * With SLABIO_CRASH_FULL=1 in the environment it is the full form, else the compact one.
  *
  * Arguments: [-l] [-k POINT] [WORD]. WORD selects cases whose names contain it.
  *

@@ -8,7 +8,9 @@
 
 #include "pool_scene.h"
 
-/** Magazines that a victim can carry away: loaded, previous, a round of theft, and one in exchange. */
+/**
+ * Magazines that a victim can carry away: loaded, previous, a round of theft, and one in exchange.
+ */
 #define MAGAZINES_LOST (2u + 4u + 1u)
 
 struct pool_view view;
@@ -267,8 +269,8 @@ audit_now(struct crash_scene *s)
 }
 
 /*
- * What the dead had in hands is the pool's again in an exact one, and stays out in a conservative one; everything else
- * comes back in both. Run twice, it changes nothing.
+ * What the dead had in hands is the pool's again in an exact one, and stays out in a conservative
+ * one; everything else comes back in both. Run twice, it changes nothing.
  */
 void
 pool_scene_recover(struct crash_scene *s)

@@ -7,8 +7,8 @@
 
 /**
  * @file
- * What the sweeps of pool operations have in common: a small pool, a record outside of the library of who was
- * told that a block is its own, and what a survivor tries and checks.
+ * What the sweeps of pool operations have in common: a small pool, a record outside of the library
+ * of who was told that a block is its own, and what a survivor tries and checks.
  */
 
 #include <slabio/pool.h>
@@ -17,7 +17,9 @@
 #define BLOCKS	 24u
 #define MAGAZINE 4u
 
-/** Who was told that a block is its own. Written after a take returned and before a give is called. */
+/**
+ * Who was told that a block is its own. Written after a take returned and before a give is called.
+ */
 enum owner {
 	NOBODY = 0,
 	SURVIVOR = 1,

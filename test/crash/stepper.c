@@ -19,10 +19,16 @@
 #if defined(__x86_64__)
 
 #define RANGES_MAX 64
-/** Of larger mappings the digest covers the beginning: what follows is payload, which the operations do not touch. */
+/**
+ * Of larger mappings the digest covers the beginning: what follows is payload, which the operations
+ * do not touch.
+ */
 #define RANGE_BYTES_MAX (256ul << 10)
 
-/* Both marks are breakpoint instructions; after the first one the address is the beginning of the window. */
+/*
+ * Both marks are breakpoint instructions; after the first one the address is the beginning of the
+ * window.
+ */
 extern const char crash_window_first[];
 extern const char crash_window_last[];
 
@@ -116,7 +122,9 @@ step_begin(pid_t pid)
 	return 0;
 }
 
-/** The writable shared mappings of a process, that of the record excepted: what it can leave behind. */
+/**
+ * The writable shared mappings of a process, that of the record excepted: what it can leave behind.
+ */
 static unsigned int
 shared_ranges(pid_t pid, const struct step_trace *trace, struct iovec *ranges)
 {

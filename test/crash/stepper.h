@@ -9,10 +9,10 @@
  * @file
  * Moves a traced process through its window, one instruction at a time or straight to a point.
  *
- * A single step costs a trap of the processor and two switches of process, some 25 us on a virtual machine, so a
- * sweep that stepped to each of N points would take N * N / 2 of them. Instead the operation is stepped through
- * once and written down (the trace); a point is then reached by a breakpoint at its address, passed as often as
- * the trace says.
+ * A single step costs a trap of the processor and two switches of process, some 25 us on a virtual
+ * machine, so a sweep that stepped to each of N points would take N * N / 2 of them. Instead the
+ * operation is stepped through once and written down (the trace); a point is then reached by a
+ * breakpoint at its address, passed as often as the trace says.
  */
 
 #include <stdbool.h>
@@ -22,7 +22,10 @@
 #define STEP_CHANGED 0x1u /**< shared memory differs from the instruction before */
 #define STEP_SYSCALL 0x2u /**< the instruction before was a system call */
 
-/** Addresses of the instructions about to be executed: rip[0] is the first of the window, rip[n] its end. */
+/**
+ * Addresses of the instructions about to be executed: rip[0] is the first of the window, rip[n] its
+ * end.
+ */
 struct step_trace {
 	uint32_t n;
 	uint32_t capacity;
@@ -40,10 +43,15 @@ int step_traceme(void);
 /** Victim: runs fn(arg) as the window; stops at the beginning and at the end of it. */
 void step_window(void (*fn)(void *arg), void *arg);
 
-/** Waits until the victim stands at the beginning of its window. @return 0; -ECHILD it ended before */
+/**
+ * Waits until the victim stands at the beginning of its window. @return 0; -ECHILD it ended before
+ */
 int step_begin(pid_t pid);
 
-/** Steps through the whole window and writes it down. @return 0; -errno, then *what says what happened */
+/**
+ * Steps through the whole window and writes it down. @return 0; -errno, then *what says what
+ * happened
+ */
 int step_record(pid_t pid, struct step_trace *trace, const char **what);
 
 /**

@@ -3,8 +3,8 @@
  */
 
 /*
- * Names of functions by address, static ones too: reads the symbol table of the running program, and asks the
- * dynamic linker for everything else.
+ * Names of functions by address, static ones too: reads the symbol table of the running program,
+ * and asks the dynamic linker for everything else.
  */
 
 #include <dlfcn.h>

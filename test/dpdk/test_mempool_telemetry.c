@@ -2,7 +2,10 @@
  * Copyright (c) 2026 the slabio authors
  */
 
-/* The telemetry commands beside mempools that come and go, and with more shards than a reply has room for. */
+/*
+ * The telemetry commands beside mempools that come and go, and with more shards than a reply has
+ * room for.
+ */
 
 #include "slab_test.h"
 

@@ -7,15 +7,15 @@
 
 /**
  * @file
- * Workers, threads or processes, that do to one pool and some rings whatever is allowed, at random, while every
- * block's holder and every element's place is written down beside them and compared.
+ * Workers, threads or processes, that do to one pool and some rings whatever is allowed, at random,
+ * while every block's holder and every element's place is written down beside them and compared.
  *
- * The board says who has each block: a worker, a lane, or nobody. It is changed with relaxed order only, so that the
- * board never orders what the pool and the rings themselves must order: ThreadSanitizer and the contents of the
- * blocks, which are plain stores, show where they do not.
+ * The board says who has each block: a worker, a lane, or nobody. It is changed with relaxed order
+ * only, so that the board never orders what the pool and the rings themselves must order:
+ * ThreadSanitizer and the contents of the blocks, which are plain stores, show where they do not.
  *
- * Each worker depends on no other one: where its lane is full or empty it takes and gives by itself. So whatever is
- * done to some of them, the others' counts must grow.
+ * Each worker depends on no other one: where its lane is full or empty it takes and gives by
+ * itself. So whatever is done to some of them, the others' counts must grow.
  */
 
 #include "unit_env.h"
@@ -60,16 +60,22 @@ struct stress_plan {
 	uint32_t hold; /**< blocks that a worker keeps at most, up to STRESS_HOLD_MAX */
 	bool processes;
 	/**
-	 * No thread gives its shard back before the end: that and a thread's first call take a lock of the process,
-	 * which a thread may be stopped with.
+	 * No thread gives its shard back before the end: that and a thread's first call take a lock
+	 * of the process, which a thread may be stopped with.
 	 */
 	bool keep_shards;
-	/** All on one processor, and interrupted every 100 us or so to let another one run, wherever that is. */
+	/**
+	 * All on one processor, and interrupted every 100 us or so to let another one run, wherever
+	 * that is.
+	 */
 	bool one_cpu;
 	unsigned int millis;
 	unsigned int n_workers, n_lanes;
 	struct stress_part part[STRESS_WORKERS_MAX];
-	/** Runs in the test's own thread while the workers work; NULL: it sleeps for the plan's time. */
+	/**
+	 * Runs in the test's own thread while the workers work; NULL: it sleeps for the plan's
+	 * time.
+	 */
 	void (*meddle)(struct stress *s);
 };
 
@@ -111,12 +117,15 @@ struct stress {
 void stress_fault(struct stress_board *board, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
-/** Runs the plan and checks that every block is back, once. Fails the test if anything was wrong. */
+/**
+ * Runs the plan and checks that every block is back, once. Fails the test if anything was wrong.
+ */
 void stress_run(const struct stress_plan *plan);
 
 /**
- * To be called first in main(): an argument is the name of the only case to run, with wildcards. The helpers of
- * unit_env.h keep their state per source file, so those that have any are used in stress.c alone.
+ * To be called first in main(): an argument is the name of the only case to run, with wildcards.
+ * The helpers of unit_env.h keep their state per source file, so those that have any are used in
+ * stress.c alone.
  */
 void stress_init(int argc, char **argv);
 /** The library's last message to the calling thread. */

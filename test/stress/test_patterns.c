@@ -3,8 +3,8 @@
  */
 
 /*
- * Patterns of use, by threads (PROCESSES is 0) or by processes (1), on all processors and on one only. The time of
- * the program is shared equally among its cases.
+ * Patterns of use, by threads (PROCESSES is 0) or by processes (1), on all processors and on one
+ * only. The time of the program is shared equally among its cases.
  */
 
 #include "stress.h"

@@ -193,7 +193,10 @@ main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_owner_and_a_thief_never_both_have_a_block),
-/* an audit reads handles that their owner writes with plain stores, and drops what changed meanwhile */
+/*
+ * an audit reads handles that their owner writes with plain stores, and drops what changed
+ * meanwhile
+ */
 #ifndef __SANITIZE_THREAD__
 		cmocka_unit_test(an_audit_beside_threads_meets_no_block_twice),
 		cmocka_unit_test(an_audit_beside_processes_meets_no_block_twice),

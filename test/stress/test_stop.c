@@ -3,9 +3,9 @@
  */
 
 /*
- * Random workers are stopped wherever they are, processes by SIGSTOP, threads by a signal whose handler does not
- * return. Each of the others must go on meanwhile: the stop lasts until every one of them has done so many more
- * operations, and fails the test if that does not come to pass.
+ * Random workers are stopped wherever they are, processes by SIGSTOP, threads by a signal whose
+ * handler does not return. Each of the others must go on meanwhile: the stop lasts until every one
+ * of them has done so many more operations, and fails the test if that does not come to pass.
  */
 
 #include "stress.h"
@@ -19,8 +19,8 @@ enum {
 };
 
 /*
- * Blocks for everybody, whatever is stopped: 6 workers that keep up to 32 and have 7 magazines of 8 each, and two
- * lanes of 64, are 656.
+ * Blocks for everybody, whatever is stopped: 6 workers that keep up to 32 and have 7 magazines of 8
+ * each, and two lanes of 64, are 656.
  */
 static const struct stress_plan mixed = {
 	.n_blocks = 700,
@@ -33,8 +33,9 @@ static const struct stress_plan mixed = {
 };
 
 /*
- * Five want up to 160 of 50, so that they steal from each other, and one is stopped in it. That one has at most 32, and
- * 7 magazines of 2: some blocks are with the others, who give again what they take.
+ * Five want up to 160 of 50, so that they steal from each other, and one is stopped in it. That one
+ * has at most 32, and 7 magazines of 2: some blocks are with the others, who give again what they
+ * take.
  */
 static const struct stress_plan scarce = {
 	.n_blocks = 50,

@@ -376,7 +376,10 @@ stress_park_init(struct stress_board *board)
 	sigaction(STRESS_PARK_SIGNAL, &action, NULL);
 }
 
-/* A timer of this thread's own that interrupts it, at times that have nothing to do with what it does. */
+/*
+ * A timer of this thread's own that interrupts it, at times that have nothing to do with what it
+ * does.
+ */
 static bool
 interrupt_often(timer_t *timer, unsigned int id)
 {

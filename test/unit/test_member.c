@@ -30,7 +30,10 @@ struct fixture {
 	struct unit_gate gate[2];
 };
 
-/* The watcher is no ancestor's copy: children attach by name, through a registry that fork() gave them. */
+/*
+ * The watcher is no ancestor's copy: children attach by name, through a registry that fork() gave
+ * them.
+ */
 static void
 setup(struct fixture *f)
 {

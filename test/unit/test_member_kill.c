@@ -6,10 +6,12 @@
 #include <sys/ptrace.h>
 
 /*
- * A process is killed after its k-th instruction of joining and leaving, for k up to the end of it. Whatever it
- * leaves, nobody else is hindered: its slot is free, or dead and can be buried, and never looks alive.
+ * A process is killed after its k-th instruction of joining and leaving, for k up to the end of it.
+ * Whatever it leaves, nobody else is hindered: its slot is free, or dead and can be buried, and
+ * never looks alive.
  *
- * Places to die are spread over the way; UNIT_KILL_STRIDE=1 in the environment makes it every instruction.
+ * Places to die are spread over the way; UNIT_KILL_STRIDE=1 in the environment makes it every
+ * instruction.
  */
 
 #define PLACES	  50
@@ -29,7 +31,10 @@ join_and_leave(void *arg)
 	return 0;
 }
 
-/* Steps the child up to k times. @return steps made, below k if it came to its end; -1 it cannot be traced */
+/*
+ * Steps the child up to k times. @return steps made, below k if it came to its end; -1 it cannot be
+ * traced
+ */
 static int
 step(pid_t pid, int k)
 {

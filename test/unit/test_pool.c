@@ -109,7 +109,9 @@ bulk_takes_all_or_nothing(void **state)
 		if (n > 0) {
 			memset(handles + n, 0xff, sizeof(handles) - n * sizeof(handles[0]));
 			assert_int_equal(sio_pool_take(pool, handles + n, 101 - n), -ENOBUFS);
-			/* who asked may have something else there until it gets what it asked for */
+			/*
+			 * who asked may have something else there until it gets what it asked for
+			 */
 			for (unsigned int i = n; i < 101; i++)
 				assert_int_equal(handles[i], UINT32_MAX);
 		}
@@ -301,8 +303,8 @@ lent_memory_comes_in_chunks_of_any_pitch(void **state)
 }
 
 /*
- * Hundreds of chunks in an order that is not that of their addresses, with gaps, and one far away from the others, so
- * that looking an address up has to choose among many.
+ * Hundreds of chunks in an order that is not that of their addresses, with gaps, and one far away
+ * from the others, so that looking an address up has to choose among many.
  */
 static void
 blocks_are_found_among_many_chunks(void **state)

@@ -2,7 +2,10 @@
  * Copyright (c) 2026 the slabio authors
  */
 
-/* Several real processes on one pool: nothing is had twice, the stopped and the dead are waited for by nobody. */
+/*
+ * Several real processes on one pool: nothing is had twice, the stopped and the dead are waited for
+ * by nobody.
+ */
 
 #include "unit_env.h"
 #include <stdatomic.h>
@@ -167,7 +170,10 @@ blocks_in_the_shard_of_an_idle_or_stopped_process_can_be_taken(void **state)
 		assert_true(unit_gate_pass(&gate));
 		if (f >= 2)
 			assert_int_equal(kill(pid, SIGSTOP), 0);
-		/* all but the 20 that it holds; one by one, so that the steal is needed for the last */
+		/*
+		 * all but the 20 that it holds; one by one, so that the steal is needed for the
+		 * last
+		 */
 		for (unsigned int i = 0; i < N - 20; i++) {
 			assert_int_equal(sio_pool_take_one(pool, &handles[i]), 0);
 			assert_int_equal(atomic_exchange(&board->holder[handles[i]], 2), 0);
@@ -266,7 +272,10 @@ forked_child(void *arg)
 	struct sio_pool_info info;
 	uint32_t handles[N];
 
-	/* the parent's thread has blocks in its shard; they are not this thread's, but can be stolen */
+	/*
+	 * the parent's thread has blocks in its shard; they are not this thread's, but can be
+	 * stolen
+	 */
 	if (sio_pool_take(pool, handles, N - 1) != 0)
 		return 2;
 	sio_pool_info(pool, &info);

@@ -3,8 +3,8 @@
  */
 
 /*
- * A thief's steps one by one, beside an owner that works in between: the test writes the thief's words itself, so that each
- * order of the two is met for certain.
+ * A thief's steps one by one, beside an owner that works in between: the test writes the thief's
+ * words itself, so that each order of the two is met for certain.
  */
 
 #include "unit_env.h"

@@ -310,7 +310,9 @@ no_block_is_had_twice_by_threads_that_take_give_pass_and_steal(void **state)
 		}
 		for (unsigned int i = 0; i < THREADS; i++)
 			pthread_join(threads[i], NULL);
-		/* 6 threads that hold up to 64 and pass up to 64 of 150 blocks run dry now and then */
+		/*
+		 * 6 threads that hold up to 64 and pass up to 64 of 150 blocks run dry now and then
+		 */
 		assert_true(atomic_load(&dry) > 0);
 		for (uint32_t i = 0; i < n_shared; i++)
 			assert_int_not_equal(atomic_exchange(&holder[shared[i]], 0), 0);

@@ -273,7 +273,10 @@ what_comes_between_look_and_sleep_is_seen(void **state)
 }
 
 #define HANDOVERS 6000
-/* A loaded machine holds a process up that long now and then; a wake-up that is lost is lost again and again. */
+/*
+ * A loaded machine holds a process up that long now and then; a wake-up that is lost is lost again
+ * and again.
+ */
 #define LATE_MAX 3
 
 /*

@@ -212,7 +212,10 @@ bad_options_are_refused(void **state)
 	assert_int_equal(sio_segment_create(&bad, &seg), -EINVAL);
 	assert_null(seg);
 
-	/* a caller built with a newer header: fine while it does not use what this library does not know */
+	/*
+	 * a caller built with a newer header: fine while it does not use what this library does not
+	 * know
+	 */
 	longer.opts.sz = sizeof(longer);
 	assert_int_equal(sio_segment_create(&longer.opts, &seg), 0);
 	sio_segment_detach(seg);

@@ -35,7 +35,10 @@ creator_killed_before_publishing_leaves_nothing(void **state)
 	sio_segment_detach(seg);
 }
 
-/* file systems without O_TMPFILE: a temporary name stays, and goes with the next creator of the name */
+/*
+ * file systems without O_TMPFILE: a temporary name stays, and goes with the next creator of the
+ * name
+ */
 static void
 temporary_file_of_a_dead_creator_is_removed_by_the_next(void **state)
 {
@@ -90,7 +93,10 @@ stale_is_replaced(enum sio_backing backing)
 	assert_int_equal(status, 128 + SIGKILL);
 	assert_int_equal(runtime_entries(), 1);
 	assert_int_equal(sio_segment_create(&opts, &seg), 0);
-	/* gone at once, not only when the new one is published: its memory may be what the new one needs */
+	/*
+	 * gone at once, not only when the new one is published: its memory may be what the new one
+	 * needs
+	 */
 	assert_int_equal(runtime_entries(), 0);
 	assert_int_equal(((unsigned char *)sio_segment_data(seg))[0], 0);
 	assert_int_equal(sio_segment_publish(seg), 0);
@@ -249,8 +255,8 @@ replacer(void *arg)
 }
 
 /*
- * A member of what a name leads to stays a member of what it leads to: nobody replaces a segment under a token. The
- * look is through the file system, past the library.
+ * A member of what a name leads to stays a member of what it leads to: nobody replaces a segment
+ * under a token. The look is through the file system, past the library.
  */
 static void
 attaching_against_replacing_never_joins_a_replaced_segment(void **state)
@@ -349,7 +355,9 @@ links_that_lead_nowhere_are_no_segment(void **state)
 	}
 }
 
-/* as after a pid came round: a memfd with the name of a slabio segment, but without what is in one */
+/*
+ * as after a pid came round: a memfd with the name of a slabio segment, but without what is in one
+ */
 static void
 link_to_a_foreign_memfd_is_no_segment(void **state)
 {

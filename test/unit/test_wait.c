@@ -68,7 +68,10 @@ sleeper(void *arg)
 	return atomic_load_explicit(word, memory_order_relaxed) == 9 ? 0 : 3;
 }
 
-/* three processes that map the segment for themselves: one wake wakes them all, long before their deadline */
+/*
+ * three processes that map the segment for themselves: one wake wakes them all, long before their
+ * deadline
+ */
 static void
 wake_reaches_every_sleeping_process(void **state)
 {

@@ -7,9 +7,9 @@
 
 /**
  * @file
- * What every unit test starts from: cmocka, a runtime folder of its own, and helpers for tests with several
- * processes. Include it first and call unit_env_init() first in main(). The folder and what is left in it go when
- * the test program ends.
+ * What every unit test starts from: cmocka, a runtime folder of its own, and helpers for tests with
+ * several processes. Include it first and call unit_env_init() first in main(). The folder and what
+ * is left in it go when the test program ends.
  */
 
 #include <setjmp.h>
@@ -32,7 +32,9 @@
 
 static char unit_env_dir[128];
 static pid_t unit_env_pid;
-/** Children of unit_fork(), the latest ones: a test that fails does not come to wait for its own. */
+/**
+ * Children of unit_fork(), the latest ones: a test that fails does not come to wait for its own.
+ */
 static pid_t unit_children[128];
 static unsigned int unit_children_n;
 /** The last message of the library, to be looked into by tests. Shown too if UNIT_LOG is set. */
@@ -112,7 +114,10 @@ unit_fork(int (*fn)(void *arg), void *arg)
 
 	assert_true(pid >= 0);
 	if (pid == 0) {
-		/* cmocka's handlers would take a crash of the child for one of the test, and run on in it */
+		/*
+		 * cmocka's handlers would take a crash of the child for one of the test, and run on
+		 * in it
+		 */
 		for (i = 0; i < sizeof(caught) / sizeof(caught[0]); i++)
 			signal(caught[i], SIG_DFL);
 		alarm(60); /* no child outlives a test that failed by more than this */

@@ -127,7 +127,9 @@ slab_pool_create(const struct rte_mempool *mp, const struct slab_options *option
 	return ret;
 }
 
-/* What the configuration file says of a mempool, unless it is faulty or the mempool cannot have it. */
+/*
+ * What the configuration file says of a mempool, unless it is faulty or the mempool cannot have it.
+ */
 static int
 slab_options(const struct rte_mempool *mp, struct slab_options *options)
 {

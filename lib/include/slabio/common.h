@@ -9,9 +9,9 @@
  * @file
  * What every slabio header shares: export marks, limits, the log hook and the runtime folder.
  *
- * Conventions of the whole library: functions that can fail return a negative errno value; a pointer
- * result comes through an output argument. Times are absolute values of CLOCK_MONOTONIC in nanoseconds.
- * The library never prints: it logs through one hook, see sio_log_set().
+ * Conventions of the whole library: functions that can fail return a negative errno value; a
+ * pointer result comes through an output argument. Times are absolute values of CLOCK_MONOTONIC in
+ * nanoseconds. The library never prints: it logs through one hook, see sio_log_set().
  */
 
 #include <stdarg.h>
@@ -51,8 +51,8 @@ typedef void (*sio_log_fn)(enum sio_log_level level, const char *message, void *
 /**
  * Sets who receives the library's messages in this process.
  *
- * Until it is called, messages of level SIO_LOG_WARNING and worse are dropped like all others; the library
- * itself never writes to stderr. Call it once, before other threads use the library.
+ * Until it is called, messages of level SIO_LOG_WARNING and worse are dropped like all others; the
+ * library itself never writes to stderr. Call it once, before other threads use the library.
  *
  * @param fn    the hook, or NULL to drop messages
  * @param arg   given to every call of the hook

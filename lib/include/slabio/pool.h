@@ -9,16 +9,17 @@
  * @file
  * The slab pool: fixed-size blocks, taken and given by many threads of many processes.
  *
- * A block is named by its handle, a number from 0 to the block count less one. Each thread works on a shard of
- * its own without a locked instruction; magazines of handles move between shards and the depot. Any process
- * may be killed at any instruction of any call: nobody else waits for it and no block is used twice.
+ * A block is named by its handle, a number from 0 to the block count less one. Each thread works on
+ * a shard of its own without a locked instruction; magazines of handles move between shards and the
+ * depot. Any process may be killed at any instruction of any call: nobody else waits for it and no
+ * block is used twice.
  *
- * Thread rules, unless a call says otherwise: any thread of any attached process may call at any time. A thread
- * gets its shard at its first take or give and returns it when it ends. No call here may be used in a signal
- * handler that interrupted another call on the same pool.
+ * Thread rules, unless a call says otherwise: any thread of any attached process may call at any
+ * time. A thread gets its shard at its first take or give and returns it when it ends. No call here
+ * may be used in a signal handler that interrupted another call on the same pool.
  *
- * Ownership: taken blocks are the caller's until given back. A failed take leaves nothing with the caller; a
- * give cannot fail for blocks that are the caller's.
+ * Ownership: taken blocks are the caller's until given back. A failed take leaves nothing with the
+ * caller; a give cannot fail for blocks that are the caller's.
  */
 
 #include <stdbool.h>
@@ -36,17 +37,20 @@ extern "C" {
 #define SIO_POOL_SHARDS_MAX 1023
 
 /**
- * Exact: holder words say which member has each block, so that everything a dead one held can be told. Its members give
- * back what they took themselves; a block given back by another member is taken out of use when its magazine
- * reaches a third one, and logged.
+ * Exact: holder words say which member has each block, so that everything a dead one held can be
+ * told. Its members give back what they took themselves; a block given back by another member is
+ * taken out of use when its magazine reaches a third one, and logged.
  */
 #define SIO_POOL_EXACT 0x1u
 /**
- * Lent memory that every member maps at the same address, as EAL processes do: the pool then keeps addresses, and the
- * pointer calls are at their fastest.
+ * Lent memory that every member maps at the same address, as EAL processes do: the pool then keeps
+ * addresses, and the pointer calls are at their fastest.
  */
 #define SIO_POOL_SAME_MAP 0x2u
-/** Every block given back is checked to be of this pool; without it, only pools that keep handles check. */
+/**
+ * Every block given back is checked to be of this pool; without it, only pools that keep handles
+ * check.
+ */
 #define SIO_POOL_CHECK 0x4u
 
 struct sio_pool;
@@ -66,25 +70,27 @@ struct sio_pool_opts {
 };
 
 /**
- * Creates a pool. With a payload of its own it is complete and published; with lent payload it is empty and
- * unpublished: add memory, then call sio_pool_publish().
+ * Creates a pool. With a payload of its own it is complete and published; with lent payload it is
+ * empty and unpublished: add memory, then call sio_pool_publish().
  *
- * @return 0; -EINVAL an option is out of range (logged: which, found, allowed); -EEXIST a pool of that name is
- *         in use by a living process; -ENOMEM; -ENOSPC; another negative errno of sio_segment_create()
+ * @return 0; -EINVAL an option is out of range (logged: which, found, allowed); -EEXIST a pool of
+ *         that name is in use by a living process; -ENOMEM; -ENOSPC; another negative errno of
+ *         sio_segment_create()
  */
 SIO_API int sio_pool_create(const struct sio_pool_opts *opts, struct sio_pool **pool);
 
 /**
  * Adds blocks at addr, addr + pitch, addr + 2 pitch, ... and puts them, free, into depot magazines.
  *
- * The memory stays the caller's and must stay mapped until the pool is destroyed. In other processes
- * pointer calls work only if they map it at the same address. Creator only, one thread, before or after
- * publishing.
+ * The memory stays the caller's and must stay mapped until the pool is destroyed. In other
+ * processes pointer calls work only if they map it at the same address. Creator only, one thread,
+ * before or after publishing.
  *
  * @param addr  first block
  * @param pitch bytes from one block to the next
  * @param n     number of blocks
- * @return 0; -EINVAL pitch below the block size or n is 0; -ENOSPC more than n_blocks in sum (none is added)
+ * @return 0; -EINVAL pitch below the block size or n is 0; -ENOSPC more than n_blocks in sum (none
+ *         is added)
  */
 SIO_API int sio_pool_add_memory(struct sio_pool *pool, void *addr, size_t pitch, uint32_t n);
 
@@ -102,16 +108,16 @@ struct sio_pool_attach_opts {
 /**
  * Attaches to a pool by name as a member.
  *
- * @return 0; -ENOENT; -EPROTO no pool, or of another layout version; -EUSERS; another negative errno of
- *         sio_segment_attach()
+ * @return 0; -ENOENT; -EPROTO no pool, or of another layout version; -EUSERS; another negative
+ *         errno of sio_segment_attach()
  */
 SIO_API int sio_pool_attach(
 	const char *name, const struct sio_pool_attach_opts *opts, struct sio_pool **pool);
 
 /**
- * Leaves the pool. Free blocks in the shards of this process's threads go back to the depot; no other thread
- * may be in a call on this pool any more. Blocks still in this process's hands stay out (sio_pool_audit()
- * shows them).
+ * Leaves the pool. Free blocks in the shards of this process's threads go back to the depot; no
+ * other thread may be in a call on this pool any more. Blocks still in this process's hands stay
+ * out (sio_pool_audit() shows them).
  */
 SIO_API void sio_pool_detach(struct sio_pool *pool);
 
@@ -121,12 +127,14 @@ SIO_API void sio_pool_destroy(struct sio_pool *pool);
 /**
  * Takes n blocks: all or none. A take that fails has not written to the array.
  *
- * Blocks are found wherever they are free: in the caller's shard, in the depot, in other threads' shards.
+ * Blocks are found wherever they are free: in the caller's shard, in the depot, in other threads'
+ * shards.
  *
  * @param[out] handles the blocks; of those in the own shard the most recently given ones
- * @return 0; -ENOBUFS fewer than n are free, or some of them are in another operation's hand just now; -EINVAL n is
- *         larger than the pool; -ENOMEM this thread cannot be given a view of the pool: no memory, a forked child that
- *         cannot join (all member slots are taken), or attached to observe only (logged)
+ * @return 0; -ENOBUFS fewer than n are free, or some of them are in another operation's hand just
+ *         now; -EINVAL n is larger than the pool; -ENOMEM this thread cannot be given a view of the
+ *         pool: no memory, a forked child that cannot join (all member slots are taken), or
+ *         attached to observe only (logged)
  */
 SIO_API int sio_pool_take(struct sio_pool *pool, uint32_t *handles, unsigned int n);
 
@@ -136,31 +144,36 @@ SIO_API int sio_pool_take_one(struct sio_pool *pool, uint32_t *handle);
 /**
  * Gives n blocks back. They must have been taken; the caller must not touch them afterwards.
  *
- * @return 0; -EINVAL a handle is of no block with memory: none was given back; -ENOMEM as for sio_pool_take(), which
- *         cannot be where this thread took blocks
+ * @return 0; -EINVAL a handle is of no block with memory: none was given back; -ENOMEM as for
+ *         sio_pool_take(), which cannot be where this thread took blocks
  */
 SIO_API int sio_pool_give(struct sio_pool *pool, const uint32_t *handles, unsigned int n);
 
-/** As sio_pool_take(), with addresses in this process. @return also -EOPNOTSUPP: the payload is not mapped here */
+/**
+ * As sio_pool_take(), with addresses in this process. @return also -EOPNOTSUPP: the payload is not
+ * mapped here
+ */
 SIO_API int sio_pool_take_ptr(struct sio_pool *pool, void **blocks, unsigned int n);
 
 /**
  * As sio_pool_give(), with addresses in this process.
  *
- * @return 0; -EINVAL an address is not the start of a block of this pool: none was given back. In a pool with
- *         SIO_POOL_SAME_MAP and without SIO_POOL_CHECK addresses are taken as they are
+ * @return 0; -EINVAL an address is not the start of a block of this pool: none was given back. In a
+ *         pool with SIO_POOL_SAME_MAP and without SIO_POOL_CHECK addresses are taken as they are
  */
 SIO_API int sio_pool_give_ptr(struct sio_pool *pool, void *const *blocks, unsigned int n);
 
 /** Address of a block in this process; NULL if out of range or its memory is not mapped here. */
 SIO_API void *sio_pool_addr(const struct sio_pool *pool, uint32_t handle);
 
-/** Handle of the block that starts at addr. @return 0; -EINVAL no block of this pool starts there */
+/**
+ * Handle of the block that starts at addr. @return 0; -EINVAL no block of this pool starts there
+ */
 SIO_API int sio_pool_handle(const struct sio_pool *pool, const void *addr, uint32_t *handle);
 
 /**
- * Gives the calling thread's shard of this pool back now: its free blocks go to the depot. Happens by itself
- * when the thread ends.
+ * Gives the calling thread's shard of this pool back now: its free blocks go to the depot. Happens
+ * by itself when the thread ends.
  */
 SIO_API void sio_pool_thread_end(struct sio_pool *pool);
 
@@ -185,7 +198,9 @@ struct sio_pool_info {
 /** Facts about a pool. Any thread, observers too. */
 SIO_API void sio_pool_info(const struct sio_pool *pool, struct sio_pool_info *info);
 
-/** What a shard did and has. Counters are of all threads that ever had the shard; they only grow. */
+/**
+ * What a shard did and has. Counters are of all threads that ever had the shard; they only grow.
+ */
 struct sio_shard_info {
 	uint32_t shard;
 	sio_member_t member;  /**< whose thread has it; SIO_MEMBER_NONE: nobody's now */
@@ -200,7 +215,8 @@ struct sio_shard_info {
 };
 
 /**
- * Looks at all shards that were ever used. Threads without a shard are not counted. Any thread, observers too.
+ * Looks at all shards that were ever used. Threads without a shard are not counted. Any thread,
+ * observers too.
  *
  * @param[out] infos room for max shards
  * @return how many shards there are to look at, which may be more than max
@@ -229,12 +245,12 @@ struct sio_recover_report {
 };
 
 /**
- * Brings back what dead members held. Stops nobody, waits for nobody, can be killed anywhere and run again, and by
- * several at once. Without dead members it is a few system calls and one walk.
+ * Brings back what dead members held. Stops nobody, waits for nobody, can be killed anywhere and
+ * run again, and by several at once. Without dead members it is a few system calls and one walk.
  *
- * Conservative pools: their free blocks, in shards and on the way between magazines; what they had in hands stays out.
- * Exact pools: everything. Blocks come back as they are: where they have to be made new first (mbufs), use a
- * conservative pool, or recover in a process that does.
+ * Conservative pools: their free blocks, in shards and on the way between magazines; what they had
+ * in hands stays out. Exact pools: everything. Blocks come back as they are: where they have to be
+ * made new first (mbufs), use a conservative pool, or recover in a process that does.
  *
  * Runs by itself when a process attaches as a member. Any thread of a member.
  *
@@ -270,16 +286,20 @@ struct sio_audit_report {
 struct sio_audit;
 
 /**
- * Starts an audit: walks every magazine and meets the blocks in it. Works beside running and crashed members.
+ * Starts an audit: walks every magazine and meets the blocks in it. Works beside running and
+ * crashed members.
  *
  * @return 0; -ENOMEM
  */
 SIO_API int sio_audit_begin(struct sio_pool *pool, struct sio_audit **audit);
-/** Meets one more block, found by the caller in a ring or port. A handle outside the pool counts as strange. */
+/**
+ * Meets one more block, found by the caller in a ring or port. A handle outside the pool counts as
+ * strange.
+ */
 SIO_API void sio_audit_meet(struct sio_audit *audit, uint32_t handle, enum sio_place place);
 /**
- * Says that what the caller met may have moved while it looked: a block met by it and elsewhere then counts as
- * unsettled, not as met twice.
+ * Says that what the caller met may have moved while it looked: a block met by it and elsewhere
+ * then counts as unsettled, not as met twice.
  */
 SIO_API void sio_audit_moved(struct sio_audit *audit);
 /** Ends the audit, frees it, and reports. */

@@ -9,15 +9,16 @@
  * @file
  * The ring between two processes: one producer, one consumer, elements of 4, 8 or 16 bytes.
  *
- * Positions count elements from 0 and never wrap (64 bits). Bulk calls move all or nothing, burst calls as many
- * as fit. The data path makes no system call unless the other side sleeps, and waits for nobody except in
- * the timed forms. What one side was killed or stopped in the middle of never blocks the other: it sees either
- * all of an element or nothing of it.
+ * Positions count elements from 0 and never wrap (64 bits). Bulk calls move all or nothing, burst
+ * calls as many as fit. The data path makes no system call unless the other side sleeps, and waits
+ * for nobody except in the timed forms. What one side was killed or stopped in the middle of never
+ * blocks the other: it sees either all of an element or nothing of it.
  *
- * Thread rules: one producer thread and one consumer thread at a time; state, count and position calls from
- * any thread of any attached process.
+ * Thread rules: one producer thread and one consumer thread at a time; state, count and position
+ * calls from any thread of any attached process.
  *
- * Ownership of what the elements name passes with a successful write, and only for the elements written.
+ * Ownership of what the elements name passes with a successful write, and only for the elements
+ * written.
  */
 
 #include <stdbool.h>
@@ -34,8 +35,8 @@ extern "C" {
 #define SIO_RBUFF_CAPACITY_MAX (1u << 24)
 
 /**
- * A packet, or one piece of it, as it crosses between processes without a common address map: an element of
- * 16 bytes.
+ * A packet, or one piece of it, as it crosses between processes without a common address map: an
+ * element of 16 bytes.
  */
 struct sio_desc {
 	uint32_t handle;   /**< block in its pool */
@@ -83,23 +84,27 @@ struct sio_rbuff_opts {
 /**
  * Creates a ring, empty and read-write, and publishes it.
  *
- * @return 0; -EINVAL an option is out of range (logged); -EEXIST a ring of that name is in use; another
- *         negative errno of sio_segment_create()
+ * @return 0; -EINVAL an option is out of range (logged); -EEXIST a ring of that name is in use;
+ *         another negative errno of sio_segment_create()
  */
 SIO_API int sio_rbuff_create(const struct sio_rbuff_opts *opts, struct sio_rbuff **ring);
 
 /**
  * Attaches to a ring by name.
  *
- * Who attaches in the place of a dead member goes on where that one stopped: a consumer with the first
- * element that is not stated as consumed, a producer after the last one published.
+ * Who attaches in the place of a dead member goes on where that one stopped: a consumer with the
+ * first element that is not stated as consumed, a producer after the last one published.
  *
- * @return 0; -ENOENT; -EPROTO no ring, damaged, or of another layout version; -EBUSY a living process (this one
- *         included) has that role already; -EINVAL; another negative errno of sio_segment_attach()
+ * @return 0; -ENOENT; -EPROTO no ring, damaged, or of another layout version; -EBUSY a living
+ *         process (this one included) has that role already; -EINVAL; another negative errno of
+ *         sio_segment_attach()
  */
 SIO_API int sio_rbuff_attach(const char *name, enum sio_rbuff_role role, struct sio_rbuff **ring);
 
-/** Leaves the ring. What is queued stays queued. The other side sees SIO_MEMBER_FREE as the peer's state. */
+/**
+ * Leaves the ring. What is queued stays queued. The other side sees SIO_MEMBER_FREE as the peer's
+ * state.
+ */
 SIO_API void sio_rbuff_detach(struct sio_rbuff *ring);
 
 /** Detaches and removes the name. */
@@ -108,37 +113,43 @@ SIO_API void sio_rbuff_destroy(struct sio_rbuff *ring);
 /**
  * Writes elements in order.
  *
- * A bulk write is published element by element like any other: a reader may find its first part already.
+ * A bulk write is published element by element like any other: a reader may find its first part
+ * already.
  *
  * @param elements n elements of the ring's element size
- * @return number written: n or 0 (bulk), 0 to n (burst); or, with nothing written: -EROFS or -ESHUTDOWN by
- *         state; -EINVAL n is larger than the capacity (bulk); -EPERM this handle is not the producer's, or
- *         came here through fork(); -EPROTO the consumer's position makes no sense: give the ring up
+ * @return number written: n or 0 (bulk), 0 to n (burst); or, with nothing written: -EROFS or
+ *         -ESHUTDOWN by state; -EINVAL n is larger than the capacity (bulk); -EPERM this handle is
+ *         not the producer's, or came here through fork(); -EPROTO the consumer's position makes no
+ *         sense: give the ring up
  */
 SIO_API int sio_rbuff_write_bulk(struct sio_rbuff *ring, const void *elements, unsigned int n);
 SIO_API int sio_rbuff_write_burst(struct sio_rbuff *ring, const void *elements, unsigned int n);
 
 /**
- * Reads elements in order. What was queued before a state was set is delivered before the state is seen.
+ * Reads elements in order. What was queued before a state was set is delivered before the state is
+ * seen.
  *
- * A rest that is smaller than n is no drained ring: a bulk read then returns 0, a burst read takes the rest.
+ * A rest that is smaller than n is no drained ring: a bulk read then returns 0, a burst read takes
+ * the rest.
  *
- * @return number read: n or 0 (bulk), 0 to n (burst); or, with nothing read: -ESHUTDOWN or -EPIPE by state, once
- *         drained; -EINVAL n is larger than the capacity (bulk); -EPERM this handle is not the consumer's, or came
- *         here through fork(); -EPROTO no producer of this ring wrote what is there: give the ring up
+ * @return number read: n or 0 (bulk), 0 to n (burst); or, with nothing read: -ESHUTDOWN or -EPIPE
+ *         by state, once drained; -EINVAL n is larger than the capacity (bulk); -EPERM this handle
+ *         is not the consumer's, or came here through fork(); -EPROTO no producer of this ring
+ *         wrote what is there: give the ring up
  */
 SIO_API int sio_rbuff_read_bulk(struct sio_rbuff *ring, void *elements, unsigned int n);
 SIO_API int sio_rbuff_read_burst(struct sio_rbuff *ring, void *elements, unsigned int n);
 
 /**
- * Timed forms: sleep until n fit (bulk) or until at least one element is there (burst), the state forbids it,
- * or the time has come. SIO_FOREVER never times out but still looks at the peer's life token every second.
+ * Timed forms: sleep until n fit (bulk) or until at least one element is there (burst), the state
+ * forbids it, or the time has come. SIO_FOREVER never times out but still looks at the peer's life
+ * token every second.
  *
- * @param deadline_ns absolute, CLOCK_MONOTONIC
- * Writes are bulk, reads are burst. A peer that has not attached yet, or that left in order, is waited for.
+ * @param deadline_ns absolute, CLOCK_MONOTONIC Writes are bulk, reads are burst. A peer that has
+ * not attached yet, or that left in order, is waited for.
  *
- * @return as the plain forms, never 0 for n > 0; -ETIMEDOUT; -EPIPE the peer is dead and nothing is left to
- *         read, or no room left to write
+ * @return as the plain forms, never 0 for n > 0; -ETIMEDOUT; -EPIPE the peer is dead and nothing is
+ *         left to read, or no room left to write
  */
 SIO_API int sio_rbuff_write_timed(
 	struct sio_rbuff *ring, const void *elements, unsigned int n, uint64_t deadline_ns);
@@ -155,22 +166,27 @@ SIO_API uint32_t sio_rbuff_state(const struct sio_rbuff *ring);
 /** Elements queued: written and not read. Exact while neither side works. */
 SIO_API uint32_t sio_rbuff_count(const struct sio_rbuff *ring);
 
-/** Position after the last element written, read from the ring itself. Any process, also beside a dead producer. */
+/**
+ * Position after the last element written, read from the ring itself. Any process, also beside a
+ * dead producer.
+ */
 SIO_API uint64_t sio_rbuff_published(const struct sio_rbuff *ring);
 /** Position of the next element to read, as the consumer last stated it. */
 SIO_API uint64_t sio_rbuff_consumed(const struct sio_rbuff *ring);
 
 /**
- * Copies the element at a position that is still in the ring's memory, for audits and for taking back what a
- * dead peer held. Bounded and checked; the caller must know that the producer does not overwrite it meanwhile.
+ * Copies the element at a position that is still in the ring's memory, for audits and for taking
+ * back what a dead peer held. Bounded and checked; the caller must know that the producer does not
+ * overwrite it meanwhile.
  *
  * @return 0; -ENOENT the position was not written yet or was overwritten
  */
 SIO_API int sio_rbuff_peek(const struct sio_rbuff *ring, uint64_t position, void *element);
 
 /**
- * State of the process on the other side: FREE while nobody has attached yet or after it left, LIVE, or DEAD
- * until somebody takes its role over. To an observer the other side is the producer. Makes a system call.
+ * State of the process on the other side: FREE while nobody has attached yet or after it left,
+ * LIVE, or DEAD until somebody takes its role over. To an observer the other side is the producer.
+ * Makes a system call.
  */
 SIO_API enum sio_member_state sio_rbuff_peer(struct sio_rbuff *ring);
 

@@ -9,16 +9,17 @@
  * @file
  * Segments: shared memory regions with a checked layout stamp, and members with life tokens.
  *
- * A segment starts with SIO_SEGMENT_HEADER_SIZE bytes of its own (the stamp and the member table); what the user
- * of the segment keeps in it starts at sio_segment_data(). A segment becomes visible to others only when it is
- * complete: its creator fills it and then publishes it (sio_segment_publish()). A creator killed before that
- * leaves nothing that the next creator of that name has to delete.
+ * A segment starts with SIO_SEGMENT_HEADER_SIZE bytes of its own (the stamp and the member table);
+ * what the user of the segment keeps in it starts at sio_segment_data(). A segment becomes visible
+ * to others only when it is complete: its creator fills it and then publishes it
+ * (sio_segment_publish()). A creator killed before that leaves nothing that the next creator of
+ * that name has to delete.
  *
- * Life tokens are POSIX record locks, one byte per member slot, on a descriptor that the library opens once
- * per process and segment and does not close before detach. The kernel drops them when the process ends, for
- * whatever reason; they are not inherited by fork() and work across pid namespaces. It also drops them when the
- * process closes any other descriptor of the segment's file: a member must not open and close that file by other
- * means.
+ * Life tokens are POSIX record locks, one byte per member slot, on a descriptor that the library
+ * opens once per process and segment and does not close before detach. The kernel drops them when
+ * the process ends, for whatever reason; they are not inherited by fork() and work across pid
+ * namespaces. It also drops them when the process closes any other descriptor of the segment's
+ * file: a member must not open and close that file by other means.
  */
 
 #include <stdbool.h>
@@ -30,7 +31,10 @@ extern "C" {
 
 /** Where a segment's memory comes from. */
 enum sio_backing {
-	/** hugetlbfs where it is mounted and has free pages, else memfd on hugepages, else plain memfd */
+	/**
+	 * hugetlbfs where it is mounted and has free pages, else memfd on hugepages, else plain
+	 * memfd
+	 */
 	SIO_BACKING_AUTO = 0,
 	/** a file in the runtime folder (tmpfs): outlives all its users; for metadata */
 	SIO_BACKING_FILE = 1,
@@ -40,7 +44,10 @@ enum sio_backing {
 	SIO_BACKING_MEMFD_HUGE = 3,
 	/** memfd with normal pages */
 	SIO_BACKING_MEMFD = 4,
-	/** memory of the caller, for example of DPDK; known to this process only, has no name to attach by */
+	/**
+	 * memory of the caller, for example of DPDK; known to this process only, has no name to
+	 * attach by
+	 */
 	SIO_BACKING_LENT = 5,
 };
 
@@ -80,17 +87,18 @@ struct sio_segment_opts {
  * A segment of that name whose members are all dead is replaced.
  *
  * @param[out] seg the segment, yet unpublished: nobody else can attach
- * @return 0; -EINVAL bad option; -EEXIST a segment of that name is in use; -ENOMEM; -ENOSPC the backing has
- *         not that many pages; -EPERM the runtime folder is not ours; -EBUSY another process stopped while it
- *         created or removed that name (logged: which); another negative errno of the kernel
+ * @return 0; -EINVAL bad option; -EEXIST a segment of that name is in use; -ENOMEM; -ENOSPC the
+ *         backing has not that many pages; -EPERM the runtime folder is not ours; -EBUSY another
+ *         process stopped while it created or removed that name (logged: which); another negative
+ *         errno of the kernel
  */
 SIO_API int sio_segment_create(const struct sio_segment_opts *opts, struct sio_segment **seg);
 
 /**
  * Makes a created segment visible under its name. Memory of it is already populated.
  *
- * @return 0; -EEXIST somebody else published that name meanwhile; -EALREADY; -EPERM a forked child is not its
- *         creator; -EBUSY as sio_segment_create()
+ * @return 0; -EEXIST somebody else published that name meanwhile; -EALREADY; -EPERM a forked child
+ *         is not its creator; -EBUSY as sio_segment_create()
  */
 SIO_API int sio_segment_publish(struct sio_segment *seg);
 
@@ -109,9 +117,10 @@ struct sio_segment_attach_opts {
  *
  * Attaching twice in one process gives the same mapping and the same member, counted.
  *
- * @return 0; -ENOENT no such segment, or its creator is gone with it; -EPROTO not a segment, or of another
- *         kind, version or configuration (the log says what was expected and found); -EUSERS all member slots
- *         are taken; -EACCES; -EBUSY it is being replaced all the time; another negative errno of the kernel
+ * @return 0; -ENOENT no such segment, or its creator is gone with it; -EPROTO not a segment, or of
+ *         another kind, version or configuration (the log says what was expected and found);
+ *         -EUSERS all member slots are taken; -EACCES; -EBUSY it is being replaced all the time;
+ *         another negative errno of the kernel
  */
 SIO_API int sio_segment_attach(
 	const char *name, const struct sio_segment_attach_opts *opts, struct sio_segment **seg);
@@ -119,21 +128,22 @@ SIO_API int sio_segment_attach(
 /**
  * As sio_segment_attach(), on a descriptor received from another process.
  *
- * The descriptor stays the caller's, but unless it only observes the caller must not close it before it has
- * detached: the kernel would drop the life token with it.
+ * The descriptor stays the caller's, but unless it only observes the caller must not close it
+ * before it has detached: the kernel would drop the life token with it.
  */
 SIO_API int sio_segment_attach_fd(
 	int fd, const struct sio_segment_attach_opts *opts, struct sio_segment **seg);
 
 /**
- * Leaves the segment: gives the member slot back (its user must have given back everything held in its name
- * before), drops the life token, unmaps.
+ * Leaves the segment: gives the member slot back (its user must have given back everything held in
+ * its name before), drops the life token, unmaps.
  *
- * Attaches are counted: the last detach does it. In a forked child those count that it inherited, but it is no
- * member, and its detach leaves its parent's membership alone; an attach of its own ends with its own detach.
+ * Attaches are counted: the last detach does it. In a forked child those count that it inherited,
+ * but it is no member, and its detach leaves its parent's membership alone; an attach of its own
+ * ends with its own detach.
  *
- * The name stays until sio_segment_unlink(), except that a memfd vanishes with its last user and its name with
- * its creator.
+ * The name stays until sio_segment_unlink(), except that a memfd vanishes with its last user and
+ * its name with its creator.
  */
 SIO_API void sio_segment_detach(struct sio_segment *seg);
 
@@ -160,7 +170,10 @@ SIO_API int sio_segment_fd(const struct sio_segment *seg);
 /** Its name, "" if it has none. */
 SIO_API const char *sio_segment_name(const struct sio_segment *seg);
 
-/** A member's name: slot in bits 0-5, generation in bits 6-21. 0 is nobody's (generations start at 1). */
+/**
+ * A member's name: slot in bits 0-5, generation in bits 6-21. 0 is nobody's (generations start at
+ * 1).
+ */
 typedef uint32_t sio_member_t;
 
 #define SIO_MEMBER_NONE		      0u
@@ -172,15 +185,16 @@ typedef uint32_t sio_member_t;
 /**
  * This process's name in the segment, SIO_MEMBER_NONE for an observer.
  *
- * After fork() the child is nobody: its name is SIO_MEMBER_NONE until it calls sio_segment_rejoin().
+ * After fork() the child is nobody: its name is SIO_MEMBER_NONE until it calls
+ * sio_segment_rejoin().
  */
 SIO_API sio_member_t sio_segment_self(const struct sio_segment *seg);
 
 /**
  * Makes a forked child a new member with nothing. Harmless in a process that is a member already.
  *
- * @return 0; -EUSERS; -EPERM it was attached to observe only; -EOPNOTSUPP lent memory is one process's; another
- *         negative errno
+ * @return 0; -EUSERS; -EPERM it was attached to observe only; -EOPNOTSUPP lent memory is one
+ *         process's; another negative errno
  */
 SIO_API int sio_segment_rejoin(struct sio_segment *seg);
 
@@ -194,7 +208,8 @@ enum sio_member_state {
 /**
  * State of a member, by its life token. Makes a system call. Any thread.
  *
- * A living member never looks dead. A dead one can look alive for the moment in which somebody buries it.
+ * A living member never looks dead. A dead one can look alive for the moment in which somebody
+ * buries it.
  */
 SIO_API enum sio_member_state sio_member_state(struct sio_segment *seg, sio_member_t member);
 
@@ -210,8 +225,8 @@ struct sio_member_info {
 /**
  * The member in a slot.
  *
- * @return 0; -EINVAL slot out of range; -ENOENT the slot is free: info->member tells all that were there before, whose
- *         generations are lower, from all that will come
+ * @return 0; -EINVAL slot out of range; -ENOENT the slot is free: info->member tells all that were
+ *         there before, whose generations are lower, from all that will come
  */
 SIO_API int sio_member_get(
 	struct sio_segment *seg, unsigned int slot, struct sio_member_info *info);
@@ -219,20 +234,23 @@ SIO_API int sio_member_get(
 /**
  * Frees the slot of a dead member after everything in its name was settled. One caller wins.
  *
- * @return 0; -EBUSY it is not dead; -ENOENT that generation is gone already; -EACCES this process maps the segment
- *         read-only
+ * @return 0; -EBUSY it is not dead; -ENOENT that generation is gone already; -EACCES this process
+ *         maps the segment read-only
  */
 SIO_API int sio_member_bury(struct sio_segment *seg, sio_member_t member);
 
 /**
  * Removes the name, and with it the memory, of a segment that no living process is a member of.
  *
- * @return 0; -ENOENT no such name; -EBUSY a living process is a member; -EEXIST the name is of something that is
- *         no segment; another negative errno of the kernel
+ * @return 0; -ENOENT no such name; -EBUSY a living process is a member; -EEXIST the name is of
+ *         something that is no segment; another negative errno of the kernel
  */
 SIO_API int sio_segment_remove(const char *name);
 
-/** Calls fn for each published segment name in the runtime folder. @return 0, fn's first non-zero, or -errno. */
+/**
+ * Calls fn for each published segment name in the runtime folder. @return 0, fn's first non-zero,
+ * or -errno.
+ */
 SIO_API int sio_segment_list(int (*fn)(const char *name, uint32_t kind, void *arg), void *arg);
 
 /**
