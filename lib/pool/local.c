@@ -17,7 +17,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include "pool/pool_private.h"
-#include "pool/barrier.h"
+#include "segment/barrier.h"
 #include "segment/log.h"
 
 /* A thread without a shard looks for one again after so many calls. */
@@ -167,18 +167,16 @@ list_remove(struct sio_local *local)
 }
 
 /*
- * Pools fence where the barrier cannot reach this process, and steal only where they can issue it.
+ * Operations fence where others' barriers might not reach this process. It steals where it can
+ * issue one.
  */
 static void
 join_barrier(struct sio_pool *pool)
 {
-	bool registered = sio_barrier_register();
-
-	pool->must_fence = !registered;
-	pool->can_steal = registered;
-	if (!registered)
-		SIO_WARN("pool %s: the kernel refuses membarrier(2): this process does not steal "
-			 "and its operations pay for a fence",
+	pool->must_fence = !sio_barrier_join();
+	pool->can_steal = sio_barrier();
+	if (!pool->can_steal)
+		SIO_WARN("pool %s: the kernel refuses membarrier(2): this process does not steal",
 			pool->hdr->name);
 }
 

@@ -29,7 +29,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "pool/pool_private.h"
-#include "pool/barrier.h"
+#include "segment/barrier.h"
 #include "segment/log.h"
 
 /* Looks again so often at an owner that is inside. */

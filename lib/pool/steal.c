@@ -27,7 +27,7 @@
  */
 
 #include "pool/pool_private.h"
-#include "pool/barrier.h"
+#include "segment/barrier.h"
 
 /*
  * Looks at an owner's epoch again for so long while it is inside, before the magazine is put back.
@@ -108,6 +108,20 @@ owner_is_outside(struct sio_pool *pool, uint64_t word, uint32_t *epoch)
 	return (*epoch & 1) == 0;
 }
 
+/*
+ * The barrier on the threads of those whose magazines were swapped out. On this process's own it is
+ * the surer one (segment/barrier.c).
+ */
+static bool
+barrier_on_owners(const struct sio_local *local, const struct claimed *round, unsigned int n)
+{
+	bool own = !local->pool->must_fence;
+
+	for (unsigned int i = 0; i < n; i++)
+		own = own && sio_mag_member(round[i].before) == local->member;
+	return own ? sio_barrier_own() : sio_barrier();
+}
+
 static void
 settle_round(struct sio_local *local, struct claimed *round, unsigned int n)
 {
@@ -116,7 +130,7 @@ settle_round(struct sio_local *local, struct claimed *round, unsigned int n)
 
 	/* planted: the owner's odd epoch may still be in its store buffer when the thief looks */
 #if !defined(__SANITIZE_THREAD__) && !SIO_PLANTED(NO_BARRIER)
-	if (!sio_barrier()) {
+	if (!barrier_on_owners(local, round, n)) {
 		for (unsigned int i = 0; i < n; i++)
 			round[i].won = put_back(local, &round[i]);
 		return;

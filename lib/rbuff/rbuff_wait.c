@@ -32,11 +32,9 @@
  */
 
 #include <errno.h>
-#include <linux/membarrier.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 #include "rbuff_private.h"
 #include "rbuff_test.h"
+#include "segment/barrier.h"
 
 /** A look at the other side's token at least that often. */
 #define SLICE_NS UINT64_C(1000000000)
@@ -66,18 +64,12 @@ spin_pause(void)
 #endif
 }
 
-static long
-membarrier(int command)
-{
-	return syscall(SYS_membarrier, command, 0, 0);
-}
-
 bool
 sio__rbuff_barriers_register(void)
 {
 	if (sio__rbuff_no_register)
 		return false;
-	return membarrier(MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED) == 0;
+	return sio_barrier_join();
 }
 
 /** s3. @return whether it was issued */
@@ -86,7 +78,7 @@ barrier_on_all(void)
 {
 	if (sio__rbuff_no_barrier)
 		return false;
-	return membarrier(MEMBARRIER_CMD_GLOBAL_EXPEDITED) == 0;
+	return sio_barrier();
 }
 
 /**

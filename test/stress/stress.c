@@ -36,6 +36,12 @@ stress_init(int argc, char **argv)
 	unit_env_init();
 }
 
+pid_t
+stress_fork(int (*fn)(void *arg), void *arg)
+{
+	return unit_fork(fn, arg);
+}
+
 const char *
 stress_log_last(void)
 {

@@ -128,6 +128,8 @@ void stress_run(const struct stress_plan *plan);
  * stress.c alone.
  */
 void stress_init(int argc, char **argv);
+/** Runs a function in a child, which exits with what it returns. */
+pid_t stress_fork(int (*fn)(void *arg), void *arg);
 /** The library's last message to the calling thread. */
 const char *stress_log_last(void);
 

@@ -6,10 +6,11 @@
 
 #include "stress.h"
 #include <sched.h>
+#include <sys/mman.h>
 
 enum {
 	SECONDS = 3,
-	CASES = 3,
+	CASES = 5,
 	RUNS = 6,
 };
 
@@ -125,6 +126,143 @@ an_owner_and_a_thief_never_both_have_a_block(void **state)
 	assert_true(lost > 0);
 }
 
+/* ---- stores that wait ---- */
+
+enum {
+	CHURN_BLOCKS = 100,
+	CHURN_MOST = 64,
+	CHURN_WORKERS = 3,
+	LINES = 65536,
+	STORES = 48,
+};
+
+/* Shared by all workers, which may be processes. */
+struct churn {
+	struct {
+		_Alignas(SIO_CACHE_LINE) _Atomic uint32_t word;
+	} line[LINES];
+	_Atomic uint32_t has[CHURN_BLOCKS]; /* 1: somebody has the block */
+	atomic_uint doubled, rounds, out_of_place;
+	atomic_bool stop;
+};
+
+struct churner {
+	struct churn *churn;
+	struct sio_pool *pool;
+	uint32_t me;
+};
+
+/*
+ * About as many as a processor's store buffer has room for, to lines that another one had: what the
+ * pool stores next is seen late. That is what the thief's barrier is for.
+ */
+static void
+store_to_lines(struct churn *churn, uint32_t at, uint32_t what)
+{
+	for (uint32_t i = 0; i < STORES; i++, at += 7919)
+		atomic_store_explicit(&churn->line[at % LINES].word, what, memory_order_relaxed);
+}
+
+static void *
+churn(void *arg)
+{
+	struct churner *c = arg;
+	uint32_t blocks[CHURN_MOST], n, was;
+	unsigned int seed = c->me;
+
+	stay_on(c->me % 2);
+	while (!atomic_load_explicit(&c->churn->stop, memory_order_relaxed)) {
+		n = 1 + (uint32_t)rand_r(&seed) % CHURN_MOST;
+		store_to_lines(c->churn, (uint32_t)rand_r(&seed), c->me);
+		if (sio_pool_take(c->pool, blocks, n) != 0)
+			continue;
+		for (uint32_t pass = 0; pass < 2; pass++)
+			for (uint32_t i = 0; i < n; i++) {
+				if (blocks[i] >= CHURN_BLOCKS) {
+					atomic_fetch_add(&c->churn->out_of_place, 1);
+					continue;
+				}
+				was = atomic_exchange(&c->churn->has[blocks[i]], 1 - pass);
+				if (was != pass)
+					atomic_fetch_add(&c->churn->doubled, 1);
+			}
+		store_to_lines(c->churn, (uint32_t)rand_r(&seed), c->me);
+		sio_pool_give(c->pool, blocks, n);
+		atomic_fetch_add(&c->churn->rounds, 1);
+	}
+	return NULL;
+}
+
+static int
+churn_in_a_process(void *arg)
+{
+	struct churner *c = arg;
+
+	churn(c);
+	sio_pool_thread_end(c->pool);
+	return 0;
+}
+
+static void
+churned(bool processes)
+{
+	struct sio_pool_opts opts = {
+		.sz = sizeof(opts),
+		.name = "churn",
+		.n_blocks = CHURN_BLOCKS,
+		.block_size = 64,
+		.magazine_size = 4,
+		.backing = SIO_BACKING_MEMFD,
+	};
+	struct churn *board = mmap(
+		NULL, sizeof(*board), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct churner worker[CHURN_WORKERS];
+	pthread_t threads[CHURN_WORKERS];
+	pid_t pids[CHURN_WORKERS];
+	struct sio_pool *pool;
+	int status;
+
+	assert_ptr_not_equal(board, MAP_FAILED);
+	assert_int_equal(sio_pool_create(&opts, &pool), 0);
+	for (uint32_t i = 0; i < CHURN_WORKERS; i++) {
+		worker[i] = (struct churner){.churn = board, .pool = pool, .me = i + 1};
+		if (processes)
+			pids[i] = stress_fork(churn_in_a_process, &worker[i]);
+		else
+			assert_int_equal(pthread_create(&threads[i], NULL, churn, &worker[i]), 0);
+	}
+	usleep(1000 * stress_budget(SECONDS) / CASES);
+	atomic_store(&board->stop, true);
+	for (uint32_t i = 0; i < CHURN_WORKERS; i++) {
+		if (processes) {
+			assert_int_equal(waitpid(pids[i], &status, 0), pids[i]);
+			assert_int_equal(status, 0);
+		} else {
+			pthread_join(threads[i], NULL);
+		}
+	}
+	assert_int_equal(atomic_load(&board->doubled), 0);
+	assert_int_equal(atomic_load(&board->out_of_place), 0);
+	assert_true(atomic_load(&board->rounds) > CHURN_WORKERS);
+	assert_int_equal(sio_pool_free_count(pool), CHURN_BLOCKS);
+	sio_pool_destroy(pool);
+	munmap(board, sizeof(*board));
+}
+
+static void
+stores_that_wait_double_no_block_of_threads(void **state)
+{
+	(void)state;
+	churned(false);
+}
+
+static void
+stores_that_wait_double_no_block_of_processes(void **state)
+{
+	(void)state;
+	churned(true);
+}
+
 /* ---- an audit of a live pool ---- */
 
 #ifndef __SANITIZE_THREAD__
@@ -193,6 +331,8 @@ main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_owner_and_a_thief_never_both_have_a_block),
+		cmocka_unit_test(stores_that_wait_double_no_block_of_threads),
+		cmocka_unit_test(stores_that_wait_double_no_block_of_processes),
 /*
  * an audit reads handles that their owner writes with plain stores, and drops what changed
  * meanwhile
