@@ -23,7 +23,10 @@
 /* A thread without a shard looks for one again after so many calls. */
 #define HAND_CALLS 1024
 
-_Thread_local struct sio_tls *sio_tls;
+/* Of threads without views; nobody writes to it. */
+static struct sio_tls no_views;
+_Thread_local struct sio_tls *sio_tls = &no_views;
+const uint64_t sio_fast_abi = SIO_FAST_ABI;
 
 /*
  * Guards the table of pools and each pool's list of views: at attach and at the end of threads
@@ -109,6 +112,7 @@ sio_local_init_hand(struct sio_pool *pool, struct sio_local *local, sio_member_t
 	memset(local, 0, sizeof(*local));
 	local->pool = pool;
 	local->member = self;
+	local->magazine_size = pool->magazine_size;
 	local->owner = sio_mag_owner(SIO_MAG_HAND, SIO_SHARD_NONE, self);
 	local->hot = &local->private_hot;
 }
@@ -212,7 +216,7 @@ local_new(struct sio_pool *pool, struct sio_tls *tls)
 		SIO_NOTICE("pool %s: all %u shards are taken: a thread works from the depot, more "
 			   "slowly",
 			pool->hdr->name, pool->max_shards);
-	local->tls_slot = &tls->local[pool->lid];
+	local->tls = tls;
 	pthread_mutex_lock(&process_lock);
 	local->next = pool->locals;
 	pool->locals = local;
@@ -232,7 +236,7 @@ sio_local_attach(struct sio_pool *pool)
 		return NULL;
 	}
 	pthread_once(&once, init_once);
-	if (tls == NULL)
+	if (tls == &no_views)
 		tls = tls_make();
 	if (tls == NULL) {
 		SIO_ERR("pool %s: no memory for a thread's views", pool->hdr->name);
@@ -253,10 +257,24 @@ sio_local_retry_shard(struct sio_local *local)
 static void
 local_end(struct sio_local *local)
 {
+	struct sio_tls *tls = local->tls;
+
 	list_remove(local);
 	give_shard(local);
-	*local->tls_slot = NULL;
+	tls->local[local->pool->lid] = NULL;
+	for (unsigned int i = 0; i < SIO_FAST_ENTRIES; i++)
+		if (tls->fast[i].local == local)
+			tls->fast[i] = (struct sio_fast){.key = 0};
 	free(local);
+}
+
+void
+sio_fast_remember(struct sio_pool *pool, uint64_t key)
+{
+	struct sio_local *local = sio_local_find(pool);
+
+	if (local != NULL && pool->wide && !pool->check && !local->fence)
+		sio_tls->fast[key % SIO_FAST_ENTRIES] = (struct sio_fast){key, local};
 }
 
 void
@@ -264,7 +282,7 @@ sio_pool_thread_end(struct sio_pool *pool)
 {
 	struct sio_tls *tls = sio_tls;
 
-	if (tls == NULL || tls->local[pool->lid] == NULL)
+	if (tls->local[pool->lid] == NULL)
 		return;
 	pthread_mutex_lock(&process_lock);
 	local_end(tls->local[pool->lid]);
@@ -280,7 +298,7 @@ thread_ends(void *arg)
 	for (unsigned int i = 0; i < SIO_POOLS_PER_PROCESS; i++)
 		if (tls->local[i] != NULL)
 			local_end(tls->local[i]);
-	sio_tls = NULL;
+	sio_tls = &no_views;
 	pthread_mutex_unlock(&process_lock);
 	munmap(tls, sizeof(*tls));
 }

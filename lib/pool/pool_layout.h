@@ -45,6 +45,9 @@
 #include <slabio/pool.h>
 #include "segment/plant.h"
 
+/** Inline also where the caller is compiled for another CPU than the callee. */
+#define SIO_INLINE static inline __attribute__((always_inline))
+
 #define SIO_POOL_LAYOUT_VERSION 1u
 
 /** Magazines a thief claims per round, with one barrier for all. */
@@ -236,7 +239,7 @@ sio_mag_handles(struct sio_magazine *mag)
 	return (uint32_t *)(void *)mag->entries;
 }
 
-static inline void **
+SIO_INLINE void **
 sio_mag_addresses(struct sio_magazine *mag)
 {
 	return (void **)(void *)mag->entries;

@@ -14,7 +14,7 @@
  *     local.c      threads and their shards
  *     depot.c      claiming and giving magazines
  *     steal.c      magazines of other shards
- *     take_give.c  the data path
+ *     take_give.c  the data path; its fastest part is in pool_fast.h
  *     info.c       counters and facts
  *     recover.c    what the dead held
  *     audit.c      walking everything
@@ -22,13 +22,8 @@
 
 #include <stdbool.h>
 #include <pthread.h>
+#include "pool/pool_fast.h"
 #include "pool/pool_layout.h"
-
-#define SIO_LIKELY(x)	__builtin_expect(!!(x), 1)
-#define SIO_UNLIKELY(x) __builtin_expect(!!(x), 0)
-
-/** Pools that one process can be attached to at a time. */
-#define SIO_POOLS_PER_PROCESS 2040
 
 /** One stretch of blocks as it lies in this process. */
 struct sio_map_chunk {
@@ -79,32 +74,6 @@ struct sio_pool {
 
 #define SIO_HINT_FULL  0 /**< in the depot with blocks */
 #define SIO_HINT_EMPTY 1 /**< in the depot without */
-
-/** A magazine that this thread has, and the word that says so. */
-struct sio_slot {
-	struct sio_magazine *mag; /**< NULL: none */
-	uint64_t word;
-	uint32_t index;
-};
-
-/** One thread's private view of one pool. */
-struct sio_local {
-	struct sio_slot loaded;
-	struct sio_shard_hot *hot; /**< of the shard; private_hot if the thread has none */
-	bool fence;
-	struct sio_slot prev;
-	uint64_t owner; /**< how my magazines' words begin: SHARD or HAND, shard, member */
-	struct sio_pool *pool;
-	struct sio_shard *shard; /**< NULL: works from the depot, keeps nothing between calls */
-	sio_member_t member;
-	uint32_t walk;	     /**< where the next walk begins */
-	bool dry;	     /**< the pool was, at dry_sum */
-	uint64_t dry_sum;    /**< see take_give.c, events_sum() */
-	uint32_t hand_calls; /**< without a shard: calls since the last try to get one */
-	struct sio_shard_hot private_hot;
-	struct sio_local *next; /**< in pool->locals */
-	struct sio_local **tls_slot;
-};
 
 static inline struct sio_magazine *
 sio_magazine_at(const struct sio_pool *pool, uint32_t m)
@@ -165,29 +134,12 @@ sio_entry_move(const struct sio_pool *pool, struct sio_magazine *mag, uint32_t t
 		sio_mag_handles(mag)[to] = sio_mag_handles(mag)[from];
 }
 
-static inline uint32_t
-sio_mag_count_now(const struct sio_magazine *mag)
-{
-	return atomic_load_explicit(&mag->count, memory_order_relaxed);
-}
-
 /** Says that blocks can be had again; see struct sio_pool_hdr. */
 static inline void
 sio_event(struct sio_pool *pool)
 {
 	/* release: after what made it so; partner: events_sum() in take_give.c */
 	atomic_fetch_add_explicit(&pool->hdr->events, 1, memory_order_release);
-}
-
-/** Adds to a counter that this thread alone writes: no lock prefix needed. */
-static inline void
-sio_count(_Atomic uint64_t *counter, uint64_t n)
-{
-	/*
-	 * release: a give counts after its blocks are there; partner: events_sum() in take_give.c
-	 */
-	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n,
-		memory_order_release);
 }
 
 static inline void
@@ -242,15 +194,6 @@ sio_map_chunk_find(const struct sio_map_chunk *chunk, uintptr_t addr)
 /* ---- local.c ---- */
 
 /**
- * The calling thread's views, by pool; a page that fork() wipes, so that a child starts with none.
- */
-struct sio_tls {
-	struct sio_local *local[SIO_POOLS_PER_PROCESS];
-};
-
-extern _Thread_local struct sio_tls *sio_tls __attribute__((tls_model("initial-exec")));
-
-/**
  * Makes the calling thread's view. @return NULL (logged) if there is no memory or a forked child
  * cannot join
  */
@@ -260,9 +203,7 @@ struct sio_local *sio_local_attach(struct sio_pool *pool);
 static inline struct sio_local *
 sio_local_find(const struct sio_pool *pool)
 {
-	struct sio_tls *tls = sio_tls;
-
-	return SIO_LIKELY(tls != NULL) ? tls->local[pool->lid] : NULL;
+	return sio_tls->local[pool->lid];
 }
 
 /** Numbers the pool in this process. @return 0 or -ENFILE */
@@ -273,63 +214,6 @@ void sio_local_pool_ready(struct sio_pool *pool);
 void sio_local_retry_shard(struct sio_local *local);
 /** Ends all threads' views of the pool in this process. */
 void sio_local_pool_remove(struct sio_pool *pool);
-
-/**
- * Enter and leave: the shard's epoch is odd in between. See doc/design/ownership.md, 3 and 4.
- *
- * No barrier follows the store: a thief that swaps its name into a magazine word pays for it, with
- * a barrier on all CPUs before it looks at the epoch. Only the compiler must keep the order. A
- * process that such a barrier does not reach exchanges instead, as does a build for
- * ThreadSanitizer, which knows no such barrier.
- */
-static inline uint32_t
-shard_enter(struct sio_local *local)
-{
-	/* relaxed: nobody else writes it */
-	uint32_t epoch = atomic_load_explicit(&local->hot->epoch, memory_order_relaxed) + 1;
-
-#ifndef __SANITIZE_THREAD__
-	if (SIO_LIKELY(!local->fence)) {
-		atomic_store_explicit(&local->hot->epoch, epoch, memory_order_relaxed);
-		atomic_signal_fence(memory_order_seq_cst);
-		return epoch;
-	}
-#endif
-	/*
-	 * partner: the thief's compare-and-swap of the word, then its load of the epoch, both
-	 * seq_cst
-	 */
-	atomic_exchange_explicit(&local->hot->epoch, epoch, memory_order_seq_cst);
-	return epoch;
-}
-
-/** Leaves, with what shard_enter() returned: fast ways keep it in a register. */
-static inline void
-shard_leave_from(struct sio_local *local, uint32_t epoch)
-{
-	/* release: who sees the even value sees what was done inside (steal.c) */
-	atomic_store_explicit(&local->hot->epoch, epoch + 1, memory_order_release);
-}
-
-static inline void
-shard_leave(struct sio_local *local)
-{
-	shard_leave_from(local, atomic_load_explicit(&local->hot->epoch, memory_order_relaxed));
-}
-
-/** True if the magazine in the slot is still this thread's. Only inside. */
-static inline bool
-sio_slot_mine(const struct sio_slot *slot)
-{
-#ifdef __SANITIZE_THREAD__
-	return slot->mag != NULL &&
-	       atomic_load_explicit(&slot->mag->word, memory_order_seq_cst) == slot->word;
-#else
-	/* acquire: nothing of the magazine is read before; partner: whoever gave it to the depot */
-	return slot->mag != NULL &&
-	       atomic_load_explicit(&slot->mag->word, memory_order_acquire) == slot->word;
-#endif
-}
 
 /** Makes a view without a shard in the caller's memory. */
 void sio_local_init_hand(struct sio_pool *pool, struct sio_local *local, sio_member_t self);

@@ -38,8 +38,7 @@ enum kind {
 };
 
 /*
- * Eight addresses at a time, at any alignment: bursts are too short for the call to memcpy() to
- * pay. The dynamic linker chooses between what the compiler makes of it for CPUs with and without
+ * The dynamic linker chooses between what the compiler makes of it for CPUs with and without
  * vectors of 32 bytes. Not with sanitizers, whose run time is not there yet when it does, and not
  * with clang, some versions of which export such functions by another name.
  */
@@ -49,20 +48,6 @@ enum kind {
 #else
 #define SIO_VECTOR_CLONES
 #endif
-
-static inline __attribute__((always_inline)) void
-copy_addresses(void **to, void *const *from, unsigned int n)
-{
-	for (; n >= 8; n -= 8, to += 8, from += 8) {
-		void *a = from[0], *b = from[1], *c = from[2], *d = from[3];
-		void *e = from[4], *f = from[5], *g = from[6], *h = from[7];
-
-		to[0] = a, to[1] = b, to[2] = c, to[3] = d;
-		to[4] = e, to[5] = f, to[6] = g, to[7] = h;
-	}
-	for (; n > 0; n--)
-		*to++ = *from++;
-}
 
 /* Whether the caller's array is one of addresses. */
 static inline bool
@@ -98,7 +83,7 @@ copy_out(struct sio_pool *pool, enum kind kind, void *to, struct sio_magazine *m
 		memcpy(to, &sio_mag_handles(mag)[at], n * sizeof(uint32_t));
 		break;
 	case ADDRESSES:
-		copy_addresses(to, &sio_mag_addresses(mag)[at], n);
+		sio_copy_addresses(to, &sio_mag_addresses(mag)[at], n);
 		break;
 	case POINTERS:
 		addresses_out(pool, to, &sio_mag_handles(mag)[at], n);
@@ -168,7 +153,7 @@ copy_in(struct sio_pool *pool, enum kind kind, struct sio_magazine *mag, uint32_
 		}
 		return bad == 0;
 	case ADDRESSES:
-		copy_addresses(&sio_mag_addresses(mag)[at], from, n);
+		sio_copy_addresses(&sio_mag_addresses(mag)[at], from, n);
 		return true;
 	case POINTERS:
 		return handles_in(pool, &sio_mag_handles(mag)[at], from, n);
@@ -429,7 +414,9 @@ take_slow(struct sio_local *local, enum kind kind, void *blocks, unsigned int n)
 {
 	int ret = 0;
 
-	if (known_dry(local) && slot_count(&local->loaded) + slot_count(&local->prev) < n) {
+	if (n > local->pool->n_blocks) {
+		ret = -EINVAL;
+	} else if (known_dry(local) && slot_count(&local->loaded) + slot_count(&local->prev) < n) {
 		ret = -ENOBUFS;
 		if (local->shard != NULL)
 			sio_count(&local->shard->failures, 1);
@@ -467,8 +454,6 @@ take_first(struct sio_pool *pool, enum kind kind, void *blocks, unsigned int n)
 
 	if (local == NULL)
 		return -ENOMEM;
-	if (n > pool->n_blocks)
-		return -EINVAL;
 	shard_enter(local);
 	return take_slow(local, kind, blocks, n);
 }
@@ -482,8 +467,10 @@ take(struct sio_pool *pool, enum kind kind, void *blocks, unsigned int n)
 
 	if (SIO_UNLIKELY(local == NULL))
 		return take_first(pool, kind, blocks, n);
-	if (SIO_UNLIKELY(n > pool->n_blocks))
-		return -EINVAL;
+	if (kind == ADDRESSES && SIO_LIKELY(!local->fence))
+		return SIO_LIKELY(sio_fast_take(local, blocks, n))
+			       ? 0
+			       : take_slow(local, kind, blocks, n);
 	epoch = shard_enter(local);
 	if (SIO_LIKELY(sio_slot_mine(&local->loaded))) {
 		struct sio_magazine *mag = local->loaded.mag;
@@ -528,13 +515,17 @@ give(struct sio_pool *pool, enum kind kind, const void *blocks, unsigned int n)
 
 	if (SIO_UNLIKELY(local == NULL))
 		return give_first(pool, kind, blocks, n);
+	if (kind == ADDRESSES && SIO_LIKELY(!local->fence))
+		return SIO_LIKELY(sio_fast_give(local, blocks, n))
+			       ? 0
+			       : give_slow(local, kind, blocks, n);
 	epoch = shard_enter(local);
 	if (SIO_LIKELY(sio_slot_mine(&local->loaded))) {
 		struct sio_magazine *mag = local->loaded.mag;
 		uint32_t count = sio_mag_count_now(mag);
 
 		/* entries above the count are nobody's until the count covers them */
-		if (SIO_LIKELY(n <= pool->magazine_size - count) &&
+		if (SIO_LIKELY(n <= local->magazine_size - count) &&
 			SIO_LIKELY(copy_in(pool, kind, mag, count, blocks, n))) {
 			atomic_store_explicit(&mag->count, count + n, memory_order_release);
 			sio_count(&local->hot->given, n);
@@ -544,6 +535,18 @@ give(struct sio_pool *pool, enum kind kind, const void *blocks, unsigned int n)
 	}
 	shard_leave_from(local, epoch);
 	return give_slow(local, kind, blocks, n);
+}
+
+int
+sio_fast_take_slow(struct sio_local *local, void **blocks, unsigned int n)
+{
+	return take_slow(local, ADDRESSES, blocks, n);
+}
+
+int
+sio_fast_give_slow(struct sio_local *local, void *const *blocks, unsigned int n)
+{
+	return give_slow(local, ADDRESSES, blocks, n);
 }
 
 /* The ways that compute handles or addresses, apart: they need registers that the others do not. */

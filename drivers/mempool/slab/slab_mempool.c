@@ -23,6 +23,7 @@
 #include <rte_memory.h>
 
 #include "slab_config.h"
+#include "pool/pool_fast.h"
 #include "slab_private.h"
 
 /* A pool's name leaves room for ".data" in a segment's name. */
@@ -376,6 +377,16 @@ slab_enqueue_checked(
 	return foreign == 0 ? 0 : -EINVAL;
 }
 
+/* This thread's next gets and puts go the fast way, see slab_ops.c; but for those to be checked. */
+static void
+slab_remember(const struct rte_mempool *mp, struct sio_pool *pool)
+{
+	const struct slab_data *data = mp->pool_data;
+
+	if (!data->check)
+		sio_fast_remember(pool, slab_key(data));
+}
+
 static __rte_noinline __rte_cold int
 slab_no_pool(const struct rte_mempool *mp, const char *what, unsigned int n)
 {
@@ -385,8 +396,8 @@ slab_no_pool(const struct rte_mempool *mp, const char *what, unsigned int n)
 	return -EINVAL;
 }
 
-/* The first put of a process, one that is checked, or one that fails. */
-static __rte_noinline int
+/* A put of a thread's first call, one that is checked, or one that fails. */
+int
 slab_enqueue_slow(struct rte_mempool *mp, void *const *objs, unsigned int n)
 {
 	struct sio_pool *pool = slab_pool(mp);
@@ -395,42 +406,25 @@ slab_enqueue_slow(struct rte_mempool *mp, void *const *objs, unsigned int n)
 	if (pool == NULL)
 		return slab_no_pool(mp, "put", n);
 	ret = sio_pool_give_ptr(pool, objs, n);
-	if (likely(ret == 0))
+	if (likely(ret == 0)) {
+		slab_remember(mp, pool);
 		return 0;
+	}
 	return ret == -EINVAL ? slab_enqueue_checked(mp, pool, objs, n)
 			      : slab_no_pool(mp, "put", n);
 }
 
-static __rte_noinline int
+int
 slab_dequeue_slow(struct rte_mempool *mp, void **objs, unsigned int n)
 {
 	struct sio_pool *pool = slab_pool(mp);
 
 	if (pool == NULL)
 		return slab_no_pool(mp, "get", n);
-	return sio_pool_take_ptr(pool, objs, n) == 0 ? 0 : -ENOBUFS;
-}
-
-/* Calls of slow ways are in tail position here, so that the fast way saves no registers. */
-int
-slab_enqueue(struct rte_mempool *mp, void *const *objs, unsigned int n)
-{
-	struct sio_pool *pool = slab_pool_find(mp);
-	const struct slab_data *data = mp->pool_data;
-
-	if (unlikely(pool == NULL || data->check))
-		return slab_enqueue_slow(mp, objs, n);
-	return sio_pool_give_ptr(pool, objs, n);
-}
-
-int
-slab_dequeue(struct rte_mempool *mp, void **objs, unsigned int n)
-{
-	struct sio_pool *pool = slab_pool_find(mp);
-
-	if (unlikely(pool == NULL))
-		return slab_dequeue_slow(mp, objs, n);
-	return likely(sio_pool_take_ptr(pool, objs, n) == 0) ? 0 : -ENOBUFS;
+	if (sio_pool_take_ptr(pool, objs, n) != 0)
+		return -ENOBUFS;
+	slab_remember(mp, pool);
+	return 0;
 }
 
 unsigned int

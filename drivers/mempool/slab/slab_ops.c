@@ -13,16 +13,92 @@
  * of the table, registered or not.
  */
 
+#include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 
 #include <rte_common.h>
+#include <rte_cpuflags.h>
 #include <rte_spinlock.h>
 
+#include "pool/pool_fast.h"
 #include "slab_private.h"
 
 RTE_LOG_REGISTER_DEFAULT(slab_logtype, NOTICE);
 
-static const struct rte_mempool_ops slab_ops = {
+/*
+ * Get and put: a thread that used the mempool before has its view of the pool at hand, and the
+ * loaded magazine serves it with no call. Compiled for CPUs with vectors of 32 bytes and for all
+ * others; which one EAL gets is chosen when the driver is loaded.
+ */
+static __rte_always_inline struct sio_local *
+slab_view(const struct rte_mempool *mp)
+{
+	const struct slab_data *data = mp->pool_data;
+
+	return likely(data != NULL) ? sio_fast_find(slab_key(data)) : NULL;
+}
+
+static __rte_noinline int
+slab_take_slow(struct sio_local *view, void **objs, unsigned int n)
+{
+	return sio_fast_take_slow(view, objs, n) == 0 ? 0 : -ENOBUFS;
+}
+
+static __rte_always_inline int
+slab_get(struct rte_mempool *mp, void **objs, unsigned int n)
+{
+	struct sio_local *view = slab_view(mp);
+
+	if (unlikely(view == NULL))
+		return slab_dequeue_slow(mp, objs, n);
+	return likely(sio_fast_take(view, objs, n)) ? 0 : slab_take_slow(view, objs, n);
+}
+
+static __rte_always_inline int
+slab_put(struct rte_mempool *mp, void *const *objs, unsigned int n)
+{
+	struct sio_local *view = slab_view(mp);
+
+	if (unlikely(view == NULL))
+		return slab_enqueue_slow(mp, objs, n);
+	return likely(sio_fast_give(view, objs, n)) ? 0 : sio_fast_give_slow(view, objs, n);
+}
+
+static int
+slab_dequeue(struct rte_mempool *mp, void **objs, unsigned int n)
+{
+	return slab_get(mp, objs, n);
+}
+
+static int
+slab_enqueue(struct rte_mempool *mp, void *const *objs, unsigned int n)
+{
+	return slab_put(mp, objs, n);
+}
+
+#ifdef RTE_ARCH_X86_64
+/* tuned too, since for older CPUs compilers split a vector that is not aligned */
+#ifdef __clang__
+#define SLAB_AVX2 __attribute__((target("avx2")))
+#else
+#define SLAB_AVX2 __attribute__((target("avx2,tune=haswell")))
+#endif
+
+static SLAB_AVX2 int
+slab_dequeue_avx2(struct rte_mempool *mp, void **objs, unsigned int n)
+{
+	return slab_get(mp, objs, n);
+}
+
+static SLAB_AVX2 int
+slab_enqueue_avx2(struct rte_mempool *mp, void *const *objs, unsigned int n)
+{
+	return slab_put(mp, objs, n);
+}
+#endif
+
+static struct rte_mempool_ops slab_ops = {
 	.name = SLAB_OPS_NAME,
 	.alloc = slab_alloc,
 	.free = slab_free,
@@ -32,6 +108,17 @@ static const struct rte_mempool_ops slab_ops = {
 	.calc_mem_size = slab_calc_mem_size,
 	.populate = slab_populate,
 };
+
+static void
+slab_ops_choose(void)
+{
+#ifdef RTE_ARCH_X86_64
+	if (rte_cpu_get_flag_enabled(RTE_CPUFLAG_AVX2) > 0) {
+		slab_ops.dequeue = slab_dequeue_avx2;
+		slab_ops.enqueue = slab_enqueue_avx2;
+	}
+#endif
+}
 
 static bool
 slab_ops_slot_is_free(void)
@@ -47,8 +134,8 @@ slab_ops_slot_is_ours(void)
 {
 	const struct rte_mempool_ops *ops = &rte_mempool_ops_table.ops[SLAB_OPS_SLOT];
 
-	return ops->alloc == slab_alloc && ops->enqueue == slab_enqueue &&
-	       ops->dequeue == slab_dequeue && ops->get_count == slab_get_count;
+	return ops->alloc == slab_alloc && ops->enqueue == slab_ops.enqueue &&
+	       ops->dequeue == slab_ops.dequeue && ops->get_count == slab_get_count;
 }
 
 int
@@ -85,6 +172,14 @@ RTE_INIT(slab_ops_register)
 	int registered;
 
 	sio_log_set(slab_log, NULL, SIO_LOG_DEBUG);
+	if (sio_fast_abi != SIO_FAST_ABI) {
+		SLAB_LOG(ERR,
+			"this driver was built with another libslabio than the one loaded "
+			"(%#" PRIx64 ", expected %#" PRIx64 "): install both from the same build",
+			sio_fast_abi, SIO_FAST_ABI);
+		return;
+	}
+	slab_ops_choose();
 
 	registered = rte_mempool_register_ops(&slab_ops);
 	if (registered < 0) {

@@ -54,6 +54,16 @@ struct slab_data {
 };
 
 /*
+ * What a thread remembers its view of the pool by: overwritten memory has another one, as has
+ * another mempool in the same memory.
+ */
+static __rte_always_inline uint64_t
+slab_key(const struct slab_data *data)
+{
+	return data->magic ^ data->uid;
+}
+
+/*
  * What this process has open for one uid.
  *
  * Changed only under the table's lock. Readers take none: uid is stored (release) after the
@@ -138,8 +148,8 @@ slab_pool(const struct rte_mempool *mp)
 /* slab_mempool.c */
 int slab_alloc(struct rte_mempool *mp);
 void slab_free(struct rte_mempool *mp);
-int slab_enqueue(struct rte_mempool *mp, void *const *objs, unsigned int n);
-int slab_dequeue(struct rte_mempool *mp, void **objs, unsigned int n);
+int slab_enqueue_slow(struct rte_mempool *mp, void *const *objs, unsigned int n);
+int slab_dequeue_slow(struct rte_mempool *mp, void **objs, unsigned int n);
 unsigned int slab_get_count(const struct rte_mempool *mp);
 ssize_t slab_calc_mem_size(const struct rte_mempool *mp, uint32_t n, uint32_t pg_shift,
 	size_t *min_chunk_size, size_t *align);
