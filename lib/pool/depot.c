@@ -290,7 +290,7 @@ sio_depot_give(struct sio_local *local, struct sio_slot *slot)
 	hint_set(pool, count > 0 ? SIO_HINT_FULL : SIO_HINT_EMPTY, slot->index);
 	if (count > 0) {
 		atomic_store_explicit(&pool->hdr->last_given, slot->index, memory_order_relaxed);
-		sio_event(pool);
+		sio_event(local);
 	}
 	slot->mag = NULL;
 }

@@ -45,8 +45,11 @@ struct sio_local {
 	struct sio_shard *shard; /**< NULL: works from the depot, keeps nothing between calls */
 	sio_member_t member;
 	uint32_t walk;	     /**< where the next walk begins */
-	bool dry;	     /**< the pool was, at dry_sum */
+	bool dry;	     /**< the pool was, at dry_sum, but for dry_met */
 	uint64_t dry_sum;    /**< see take_give.c, events_sum() */
+	int64_t dry_met;     /**< see take_give.c, dry_but_for() */
+	uint64_t events;     /**< of the pool's events, those that this thread counted */
+	uint64_t dry_events; /**< events, when the pool was dry */
 	uint32_t hand_calls; /**< without a shard: calls since the last try to get one */
 	struct sio_shard_hot private_hot;
 	struct sio_local *next; /**< in pool->locals */

@@ -136,10 +136,11 @@ sio_entry_move(const struct sio_pool *pool, struct sio_magazine *mag, uint32_t t
 
 /** Says that blocks can be had again; see struct sio_pool_hdr. */
 static inline void
-sio_event(struct sio_pool *pool)
+sio_event(struct sio_local *local)
 {
 	/* release: after what made it so; partner: events_sum() in take_give.c */
-	atomic_fetch_add_explicit(&pool->hdr->events, 1, memory_order_release);
+	atomic_fetch_add_explicit(&local->pool->hdr->events, 1, memory_order_release);
+	local->events++;
 }
 
 static inline void

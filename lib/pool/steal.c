@@ -93,7 +93,7 @@ put_back(struct sio_local *local, struct claimed *c)
 	if (!atomic_compare_exchange_strong_explicit(&c->slot.mag->word, &mine, c->before,
 		    memory_order_release, memory_order_acquire))
 		return true;
-	sio_event(local->pool);
+	sio_event(local);
 	if (local->shard != NULL)
 		sio_count(&local->shard->put_back, 1);
 	return false;
@@ -170,7 +170,7 @@ keep_one(struct sio_local *local, enum sio_want want, struct claimed *round, uns
 			continue;
 		}
 		sio_hand_change(&c->slot, sio_mag_next(c->slot.word, local->owner, 0));
-		sio_event(pool);
+		sio_event(local);
 		if (local->shard != NULL)
 			sio_count(&local->shard->steals, 1);
 		*slot = c->slot;

@@ -204,26 +204,45 @@ drop_if_lost(struct sio_local *local, struct sio_slot *slot)
 }
 
 /*
- * Changes whenever blocks can be had again. A thread that found the pool dry, with nothing in
- * motion, and reads the same sum as before it looked, need not look again: a dry pool costs its
- * callers a few reads.
+ * Changes whenever others make that blocks can be had again. A thread that found the pool dry, with
+ * nothing in motion, and reads the same sum as before it looked, need not look again: a dry pool
+ * costs its callers a few reads. What the thread does itself it knows anyway.
  */
 static uint64_t
-events_sum(const struct sio_pool *pool)
+events_sum(const struct sio_local *local)
 {
+	const struct sio_pool *pool = local->pool;
 	uint32_t top = sio_shards_top(pool);
 	uint64_t sum = atomic_load_explicit(&pool->hdr->events, memory_order_acquire);
 
 	for (uint32_t s = 0; s < top; s++)
-		sum += atomic_load_explicit(&pool->shards[s].hot.given, memory_order_acquire);
-	return sum;
+		if (&pool->shards[s] != local->shard)
+			sum += atomic_load_explicit(
+				&pool->shards[s].hot.given, memory_order_acquire);
+	return sum - local->events;
 }
 
-/* Nothing but what this thread has itself. */
-static bool
-known_dry(const struct sio_local *local)
+/* What this thread has given back since ever, less what it has taken. */
+static int64_t
+own_balance(const struct sio_local *local)
 {
-	return local->dry && local->dry_sum == events_sum(local->pool);
+	return (int64_t)(atomic_load_explicit(&local->hot->given, memory_order_relaxed) -
+			 atomic_load_explicit(&local->hot->taken, memory_order_relaxed));
+}
+
+/* The look that just failed met that many free blocks, this thread's included, and no others are. */
+static void
+dry_but_for(struct sio_local *local, uint32_t met)
+{
+	local->dry_met = (int64_t)met - own_balance(local);
+}
+
+/* There are fewer than n free blocks. */
+static bool
+known_dry(const struct sio_local *local, unsigned int n)
+{
+	return local->dry && local->dry_met + own_balance(local) < (int64_t)n &&
+	       local->dry_sum == events_sum(local);
 }
 
 static uint32_t
@@ -237,10 +256,11 @@ slot_count(const struct sio_slot *slot)
 static bool
 search(struct sio_local *local, struct sio_slot *found)
 {
-	uint64_t sum = events_sum(local->pool);
+	uint64_t sum = events_sum(local);
 	bool stolen, surely_dry;
 
-	if (local->dry && local->dry_sum == sum)
+	/* what this thread gave to the depot since then is there, hinted at or not */
+	if (local->dry && local->dry_sum == sum && local->dry_events == local->events)
 		return false;
 	local->dry = false;
 	if (sio_depot_claim(local, SIO_WANT_BLOCKS, found))
@@ -250,6 +270,7 @@ search(struct sio_local *local, struct sio_slot *found)
 	shard_enter(local);
 	local->dry = !stolen && surely_dry;
 	local->dry_sum = sum;
+	local->dry_events = local->events;
 	return stolen;
 }
 
@@ -393,55 +414,80 @@ take_pieces(struct sio_local *local, enum kind kind, void *blocks, unsigned int 
 		memcpy(blocks, into, n * (of_addresses(kind) ? sizeof(void *) : sizeof(uint32_t)));
 		sio_count(&local->hot->taken, n);
 	} else {
+		dry_but_for(local, got);
 		give_inside(local, kind, into, got);
-		/*
-		 * others may have found the pool dry meanwhile; this thread knows what it gave back
-		 */
-		if (got > 0) {
-			sio_event(local->pool);
-			local->dry_sum++;
-		}
-		if (local->shard != NULL)
-			sio_count(&local->shard->failures, 1);
+		/* others may have found the pool dry meanwhile */
+		if (got > 0)
+			sio_event(local);
 	}
 	if (into != scratch)
 		free(into);
 	return got < n ? -ENOBUFS : 0;
 }
 
+/** How many blocks there are in the two magazines, each looked at in this operation. */
+struct in_two {
+	uint32_t loaded, prev;
+};
+
+/*
+ * Makes the loaded and the previous magazine hold n blocks together, so that they can be taken with
+ * no way back. Inside. @return false if they do not
+ */
+static bool
+n_in_two(struct sio_local *local, unsigned int n, struct in_two *two)
+{
+	for (;;) {
+		two->loaded = slot_count(&local->loaded);
+		two->prev = slot_count(&local->prev);
+		if (two->loaded + two->prev >= n)
+			return true;
+		if ((two->loaded > 0 && two->prev > 0) || !exchange(local, SIO_WANT_BLOCKS))
+			return false;
+	}
+}
+
+/* All that n_in_two() looked at stays this thread's until it leaves. */
+static void
+take_two(struct sio_local *local, enum kind kind, void *blocks, unsigned int n,
+	const struct in_two *two)
+{
+	unsigned int first = n < two->loaded ? n : two->loaded, rest = n - first;
+	struct sio_slot swap;
+
+	if (first > 0) {
+		copy_out(local->pool, kind, blocks, local->loaded.mag, two->loaded - first, first);
+		atomic_store_explicit(
+			&local->loaded.mag->count, two->loaded - first, memory_order_release);
+	}
+	if (rest > 0) {
+		copy_out(local->pool, kind, advance(kind, blocks, first), local->prev.mag,
+			two->prev - rest, rest);
+		atomic_store_explicit(
+			&local->prev.mag->count, two->prev - rest, memory_order_release);
+		swap = local->loaded;
+		local->loaded = local->prev;
+		local->prev = swap;
+	}
+	sio_count(&local->hot->taken, n);
+}
+
 static __attribute__((noinline)) int
 take_slow(struct sio_local *local, enum kind kind, void *blocks, unsigned int n)
 {
+	struct in_two two;
 	int ret = 0;
 
-	if (n > local->pool->n_blocks) {
+	if (n > local->pool->n_blocks)
 		ret = -EINVAL;
-	} else if (known_dry(local) && slot_count(&local->loaded) + slot_count(&local->prev) < n) {
+	else if (known_dry(local, n))
 		ret = -ENOBUFS;
-		if (local->shard != NULL)
-			sio_count(&local->shard->failures, 1);
-	} else if (slot_fits(local, &local->loaded, SIO_WANT_BLOCKS) ||
-		   exchange(local, SIO_WANT_BLOCKS)) {
-		/*
-		 * one that was stolen came to this shard while its owner was outside, and may be
-		 * gone again
-		 */
-		uint32_t count =
-			sio_slot_mine(&local->loaded) ? sio_mag_count_now(local->loaded.mag) : 0;
-
-		if (count >= n && count > 0) {
-			copy_out(local->pool, kind, blocks, local->loaded.mag, count - n, n);
-			atomic_store_explicit(
-				&local->loaded.mag->count, count - n, memory_order_release);
-			sio_count(&local->hot->taken, n);
-		} else {
-			ret = take_pieces(local, kind, blocks, n);
-		}
-	} else if (n > 0) {
-		ret = -ENOBUFS;
-		if (local->shard != NULL)
-			sio_count(&local->shard->failures, 1);
-	}
+	else if (n_in_two(local, n, &two))
+		take_two(local, kind, blocks, n, &two);
+	else
+		ret = take_pieces(local, kind, blocks, n);
+	if (ret == -ENOBUFS && local->shard != NULL)
+		sio_count(&local->shard->failures, 1);
 	leave(local);
 	return ret;
 }

@@ -122,7 +122,8 @@ CASE(steal_thief_exact, "steal, as thief, exact", op_take, dry_exact, "sio_take_
 CASE(steal_fails, "steal, too few, give back", op_take, too_few, "sio_steal_round");
 CASE(steal_owner_take, "stolen from, in a take", op_take, owner_take, NULL);
 CASE(steal_owner_exact, "stolen from, in a take, exact", op_take, owner_take_exact, NULL);
-CASE(steal_owner_swap, "stolen from, in an exchange", op_take, owner_swap, "exchange");
+CASE(steal_owner_swap, "stolen from, two magazines", op_take, owner_swap, "take_slow");
+
 CASE(steal_owner_give, "stolen from, in a give", op_give, owner_give, NULL);
 CASE(hand_take, "take without a shard", op_take, no_shard_take, "sio_depot_give");
 CASE(hand_give, "give without a shard", op_give, no_shard_give, "sio_depot_give");
@@ -137,7 +138,7 @@ CASE(ptr_take, "take, addresses", op_take, ptr_loaded, NULL);
 CASE(ptr_give, "give, addresses", op_give, ptr_room, NULL);
 CASE(ptr_give_depot, "give, exchange, addresses", op_give, ptr_held, "sio_depot_give");
 CASE(ptr_steal, "steal, as thief, exact, addresses", op_take, ptr_dry, "sio_take_over");
-CASE(ptr_steal_owner, "stolen from, exchange, addresses", op_take, ptr_owner, "exchange");
+CASE(ptr_steal_owner, "stolen from, two magazines, addresses", op_take, ptr_owner, "take_slow");
 
 /* Long ones, of which CI visits the points that differ. */
 #define SOME(c)                                              \
