@@ -301,14 +301,20 @@ an_exact_mempool_records_holders(void **state)
 }
 
 static void
-an_exact_mempool_with_a_cache_is_refused(void **state)
+an_exact_mempool_does_without_a_cache(void **state)
 {
-	struct rte_mempool *mp = test_pool_empty("exact_cache", 1000, 64, 32, 0);
+	struct rte_mempool *mp;
+	void *object;
 
 	(void)state;
 	test_log_capture();
-	assert_int_equal(rte_mempool_populate_default(mp), -EINVAL);
-	assert_true(test_log_had("mempool exact_cache: mode=exact, but it has a cache of 32"));
+	mp = test_pool("exact_cache", 1000, 64, 32, 0);
+	assert_true(test_log_had("mempool exact_cache: mode=exact, so its cache of 32"));
+	assert_null(rte_mempool_default_cache(mp, rte_lcore_id()));
+	assert_int_equal(rte_mempool_get(mp, &object), 0);
+	/* one object and not a cache full */
+	assert_int_equal(info_of("exact_cache").free_blocks, 999);
+	rte_mempool_put(mp, object);
 	rte_mempool_free(mp);
 }
 
@@ -330,7 +336,7 @@ const struct CMUnitTest test_options_tests[] = {
 	cmocka_unit_test(aligned_objects_find_their_place_in_areas_that_are_not),
 	cmocka_unit_test(shards_and_magazines_are_as_many_and_as_large_as_asked),
 	cmocka_unit_test(an_exact_mempool_records_holders),
-	cmocka_unit_test(an_exact_mempool_with_a_cache_is_refused),
+	cmocka_unit_test(an_exact_mempool_does_without_a_cache),
 	cmocka_unit_test(mempools_without_a_section_are_as_ever),
 };
 const size_t test_options_tests_n = RTE_DIM(test_options_tests);

@@ -143,13 +143,6 @@ slab_options(const struct rte_mempool *mp, struct slab_options *options)
 			mp->name);
 		return ret;
 	}
-	if (options->exact && mp->cache_size != 0) {
-		SLAB_LOG(ERR,
-			"mempool %s: mode=exact, but it has a cache of %u objects, whose holder "
-			"nobody can tell after a crash: expected a cache size of 0",
-			mp->name, mp->cache_size);
-		return -EINVAL;
-	}
 	return 0;
 }
 
@@ -192,6 +185,7 @@ slab_data_fill(const struct rte_mempool *mp, struct slab_data *data)
 	}
 	memcpy(data->name, name, sizeof(name));
 	data->check = options.check;
+	data->exact = options.exact;
 	data->magic = SLAB_MAGIC;
 	return 0;
 }
@@ -213,8 +207,17 @@ slab_alloc(struct rte_mempool *mp)
 		rte_free(data);
 		return ret;
 	}
+	if (data->exact && mp->cache_size != 0) {
+		SLAB_LOG(NOTICE,
+			"mempool %s: mode=exact, so its cache of %u objects is not used: nobody "
+			"could "
+			"tell what was in it after a crash, and a shard is as fast",
+			mp->name, mp->cache_size);
+		mp->cache_size = 0;
+	}
 	mp->pool_data = data;
 	mp->ops_index = slab_ops_index(mp->ops_index);
+	slab_watch_start();
 	SLAB_LOG(DEBUG, "mempool %s: created pool %s", mp->name, data->name);
 	return 0;
 }

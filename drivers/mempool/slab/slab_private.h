@@ -46,6 +46,8 @@ struct slab_data {
 	uint64_t uid;
 	/* every object put is checked, see slab_config.h */
 	bool check;
+	/* who holds an object is recorded */
+	bool exact;
 	char name[SIO_NAME_LEN];
 	uint64_t pitch; /* bytes from one object's header to the next one's */
 	uint64_t align; /* of the headers, a power of two; 1: as the library aligns them */
@@ -115,6 +117,15 @@ struct slab_served {
 int slab_table_look(
 	int (*look)(const struct slab_served *served, const struct sio_pool *pool, void *arg),
 	void *arg);
+
+/*
+ * Brings back what dead processes held of the pools that this one created. Returns false if there
+ * are none.
+ */
+bool slab_table_recover(void);
+
+/* slab_watch.c: from now on recovers by itself. Any thread, any number of times. */
+void slab_watch_start(void);
 
 /* True for the 1st, 2nd, 4th, 8th ... time: for messages from the data path. */
 bool slab_log_due(_Atomic uint64_t *times);

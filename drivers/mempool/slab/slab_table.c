@@ -388,6 +388,38 @@ slab_pool_has_others(struct sio_pool *pool)
 }
 
 static bool
+slab_pool_has_dead(struct sio_pool *pool)
+{
+	struct sio_segment *segment = sio_pool_segment(pool);
+	struct sio_member_info info;
+
+	for (unsigned int slot = 0; slot < SIO_MEMBERS_MAX; slot++)
+		if (sio_member_get(segment, slot, &info) == 0 && info.state == SIO_MEMBER_DEAD)
+			return true;
+	return false;
+}
+
+bool
+slab_table_recover(void)
+{
+	bool any = false;
+
+	pthread_mutex_lock(&slab_table_lock);
+	for (unsigned int i = 0; i < SLAB_TABLE_SIZE; i++) {
+		struct slab_entry *entry = &slab_table[i];
+		struct sio_pool *pool = atomic_load_explicit(&entry->pool, memory_order_relaxed);
+
+		if (pool == NULL || !entry->creator || entry->pid != getpid())
+			continue;
+		any = true;
+		if (slab_pool_has_dead(pool))
+			(void)sio_pool_recover(pool, NULL);
+	}
+	pthread_mutex_unlock(&slab_table_lock);
+	return any;
+}
+
+static bool
 slab_lcores_rest(void)
 {
 	unsigned int lcore_id;
