@@ -115,13 +115,14 @@ shard_enter_hot(struct sio_shard_hot *hot, bool fence)
 	/* relaxed: nobody else writes it */
 	uint32_t epoch = atomic_load_explicit(&hot->epoch, memory_order_relaxed) + 1;
 
-#ifndef __SANITIZE_THREAD__
+#ifdef __SANITIZE_THREAD__
+	fence = true;
+#endif
 	if (SIO_LIKELY(!fence)) {
 		atomic_store_explicit(&hot->epoch, epoch, memory_order_relaxed);
 		atomic_signal_fence(memory_order_seq_cst);
 		return epoch;
 	}
-#endif
 	/*
 	 * partner: the thief's compare-and-swap of the word, then its load of the epoch, both
 	 * seq_cst

@@ -75,7 +75,8 @@ visit_all(_Atomic uint32_t *visited)
 	bytes = syscall(SYS_sched_getaffinity, 0, sizeof(mask), mask);
 	for (long cpu = 0; cpu < bytes * 8; cpu++) {
 		for (long i = 0; i < bytes; i++)
-			mask[i] = i == cpu / 8 ? (unsigned char)(1u << (cpu % 8)) : 0;
+			mask[i] = 0;
+		mask[cpu / 8] = (unsigned char)(1u << (cpu % 8));
 		/*
 		 * returns on that CPU; or EINVAL where this process may not run, so that none of
 		 * its threads has
