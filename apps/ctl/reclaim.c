@@ -32,6 +32,8 @@ ctl_reclaim(const char *name)
 	printf("  %-38s %u, with %u blocks\n", "magazines given to the depot", report.magazines,
 		report.blocks_shards);
 	printf("  %-38s %u\n", "blocks from the hands of the dead", report.blocks_hands);
+	if (report.unrenewed != 0)
+		printf("  %-38s %u\n", "blocks left to the application to renew", report.unrenewed);
 	printf("  %-38s %u\n", "magazines left: a process is at work", report.left);
 	printf("  %-38s %.3f ms\n", "time", (double)report.ns / 1e6);
 	printf("  %-38s %u of %u\n", "blocks free now", info.free_blocks, info.populated);

@@ -16,7 +16,7 @@
 #include "segment/log.h"
 
 #define DEFAULT_SHARDS 160u
-#define FLAGS_KNOWN    (SIO_POOL_EXACT | SIO_POOL_SAME_MAP | SIO_POOL_CHECK)
+#define FLAGS_KNOWN    (SIO_POOL_EXACT | SIO_POOL_SAME_MAP | SIO_POOL_CHECK | SIO_POOL_RENEW)
 
 static uint64_t
 align_up(uint64_t value, uint64_t to)
@@ -104,6 +104,14 @@ opts_check(const struct sio_pool_opts *opts)
 	if (opts->flags & ~FLAGS_KNOWN) {
 		SIO_ERR("pool %s: flags 0x%x: expected none but 0x%x", opts->name, opts->flags,
 			FLAGS_KNOWN);
+		return -EINVAL;
+	}
+	if (opts->flags & SIO_POOL_RENEW &&
+		(~opts->flags & (SIO_POOL_EXACT | SIO_POOL_SAME_MAP)) != 0) {
+		SIO_ERR("pool %s: flags 0x%x: expected SIO_POOL_RENEW together with SIO_POOL_EXACT "
+			"and "
+			"SIO_POOL_SAME_MAP",
+			opts->name, opts->flags);
 		return -EINVAL;
 	}
 	if (opts->flags & SIO_POOL_SAME_MAP && !opts->lent_payload) {

@@ -61,6 +61,8 @@ struct sio_pool {
 	bool observe;
 	bool can_steal;
 	bool must_fence;
+	sio_renew_t renew; /**< NULL: none, see sio_pool_set_renew() */
+	void *renew_arg;
 	struct sio_shard *shards;
 	_Atomic uint64_t *hints[2]; /**< SIO_HINT_... */
 	_Atomic uint64_t *holders;
@@ -224,7 +226,7 @@ void sio_local_init_hand(struct sio_pool *pool, struct sio_local *local, sio_mem
 /** Puts the blocks first to first + n - 1 into depot magazines. Creator only. */
 void sio_pool_populate(
 	struct sio_pool *pool, uint32_t first, uint32_t n, uintptr_t base, uint64_t pitch);
-/** Gives one block, by a view without a shard. */
+/** Recovery: makes a block new where that is to be done, and gives it, by a view without a shard. */
 void sio_local_give_one(struct sio_local *local, uint32_t handle);
 /** Gives all magazines that the view remembers to the depot. Inside. */
 void sio_local_flush(struct sio_local *local);

@@ -154,6 +154,28 @@ settle_hands(struct recovery *r)
 	return 0;
 }
 
+/* Blocks that this process cannot make new. Their holders stay unburied. */
+static void
+count_unrenewed(struct recovery *r)
+{
+	struct sio_pool *pool = r->local.pool;
+	uint32_t populated = atomic_load_explicit(&pool->hdr->populated, memory_order_acquire);
+
+	for (uint32_t b = 0; b < populated && b < pool->n_blocks; b++)
+		r->report.unrenewed += sio_dead_holder(
+			&r->dead, atomic_load_explicit(&pool->holders[b], memory_order_relaxed));
+}
+
+int
+sio_pool_set_renew(struct sio_pool *pool, sio_renew_t renew, void *arg)
+{
+	if ((pool->hdr->flags & SIO_POOL_RENEW) == 0)
+		return -EINVAL;
+	pool->renew_arg = arg;
+	pool->renew = renew;
+	return 0;
+}
+
 static void
 settle_shards(struct recovery *r)
 {
@@ -203,11 +225,15 @@ sio_pool_recover(struct sio_pool *pool, struct sio_recover_report *report)
 	top = sio_magazines_top(pool);
 	for (uint32_t m = 0; m < top; m++)
 		settle_magazine(&r, m);
-	if (pool->exact && r.report.dead_members != 0)
-		ret = settle_hands(&r);
+	if (pool->exact && r.report.dead_members != 0) {
+		if ((pool->hdr->flags & SIO_POOL_RENEW) != 0 && pool->renew == NULL)
+			count_unrenewed(&r);
+		else
+			ret = settle_hands(&r);
+	}
 	sio_local_flush(&r.local);
 	settle_shards(&r);
-	if (ret == 0 && r.report.left == 0)
+	if (ret == 0 && r.report.left == 0 && r.report.unrenewed == 0)
 		bury(&r);
 	r.report.ns = sio_now_ns() - began;
 	if (r.report.dead_members != 0)

@@ -663,7 +663,11 @@ sio_pool_give_ptr(struct sio_pool *pool, void *const *blocks, unsigned int n)
 void
 sio_local_give_one(struct sio_local *local, uint32_t handle)
 {
-	give_inside(local, local->pool->wide ? HANDLES_FROM_WIDE : HANDLES, &handle, 1);
+	struct sio_pool *pool = local->pool;
+
+	if (pool->renew != NULL)
+		pool->renew(sio_pool_addr(pool, handle), pool->renew_arg);
+	give_inside(local, pool->wide ? HANDLES_FROM_WIDE : HANDLES, &handle, 1);
 }
 
 void

@@ -22,6 +22,7 @@
 #include <rte_common.h>
 #include <rte_cycles.h>
 #include <rte_eal.h>
+#include <rte_mbuf.h>
 #include <rte_ring.h>
 
 #include <slabio/pool.h>
@@ -152,6 +153,36 @@ secondary_hold(struct rte_mempool *mp)
 	return 1;
 }
 
+/* Is killed with mbufs in every state that mbufs can be in. */
+static int
+secondary_hold_mbufs(struct rte_mempool *mp)
+{
+	static struct rte_mbuf_ext_shared_info shared;
+	static char external[256];
+	struct rte_mbuf *m[HANDOVER];
+
+	EXPECT(rte_pktmbuf_alloc_bulk(mp, m, HANDOVER) == 0);
+	for (unsigned int i = 0; i < HANDOVER; i++) {
+		EXPECT(rte_pktmbuf_append(m[i], 100 + i) != NULL);
+		m[i]->ol_flags = RTE_MBUF_F_RX_VLAN | RTE_MBUF_F_TX_TCP_SEG;
+		m[i]->port = (uint16_t)i;
+	}
+	/* segments, references, somebody else's buffer, and one of another mbuf */
+	for (unsigned int i = 1; i < 10; i++)
+		EXPECT(rte_pktmbuf_chain(m[0], m[i]) == 0);
+	for (unsigned int i = 10; i < 20; i++)
+		rte_mbuf_refcnt_set(m[i], (uint16_t)i);
+	shared.refcnt = 1;
+	rte_pktmbuf_attach_extbuf(m[20], external, RTE_BAD_IOVA, sizeof(external), &shared);
+	rte_pktmbuf_attach(m[21], m[22]);
+	/* what frees one half */
+	rte_mbuf_refcnt_set(m[23], 0);
+	m[23]->pool = NULL;
+	say_ready();
+	await_go();
+	return 1;
+}
+
 static int
 secondary_create(const char *name)
 {
@@ -188,6 +219,8 @@ test_secondary_main(const char *what, const char *pool)
 		return secondary_hand_over(mp);
 	if (strcmp(what, "hold") == 0)
 		return secondary_hold(mp);
+	if (strcmp(what, "hold_mbufs") == 0)
+		return secondary_hold_mbufs(mp);
 	if (strcmp(what, "churn") == 0)
 		return secondary_churn(mp);
 	fprintf(stderr, "secondary: what is %s?\n", what);
@@ -438,6 +471,82 @@ an_exact_mempool_gets_back_what_a_killed_secondary_held(void **state)
 }
 
 static void
+mbufs_that_a_killed_secondary_held_are_new_again(void **state)
+{
+	struct rte_mempool *mp = rte_pktmbuf_pool_create_by_ops(
+		"exact_mbufs", OBJECTS, 32, 16, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY, "slab");
+	struct child child;
+	struct rte_mbuf *m[OBJECTS];
+
+	(void)state;
+	assert_non_null(mp);
+	child = start_secondary("hold_mbufs", "exact_mbufs");
+	await_ready(&child);
+	kill(child.pid, SIGKILL);
+	assert_true(WIFSIGNALED(await_end(&child)));
+	await_recovery("exact_mbufs");
+	assert_int_equal(rte_mempool_avail_count(mp), OBJECTS);
+	/* as they are in the mempool, where every field that alloc relies on counts */
+	assert_int_equal(rte_mempool_get_bulk(mp, (void **)m, OBJECTS), 0);
+	for (unsigned int i = 0; i < OBJECTS; i++) {
+		assert_int_equal(rte_mbuf_refcnt_read(m[i]), 1);
+		assert_int_equal(m[i]->nb_segs, 1);
+		assert_null(m[i]->next);
+		assert_ptr_equal(m[i]->pool, mp);
+		assert_ptr_equal(m[i]->buf_addr, RTE_PTR_ADD(m[i], sizeof(*m[i]) + 16));
+		assert_int_equal(m[i]->buf_len, RTE_MBUF_DEFAULT_BUF_SIZE);
+		assert_int_equal(m[i]->priv_size, 16);
+		assert_false(RTE_MBUF_CLONED(m[i]) || RTE_MBUF_HAS_EXTBUF(m[i]));
+	}
+	rte_mempool_put_bulk(mp, (void **)m, OBJECTS);
+	assert_int_equal(rte_pktmbuf_alloc_bulk(mp, m, OBJECTS), 0);
+	for (unsigned int i = 0; i < OBJECTS; i++)
+		assert_non_null(rte_pktmbuf_append(m[i], 1500));
+	rte_pktmbuf_free_bulk(m, OBJECTS);
+	assert_int_equal(rte_mempool_avail_count(mp), OBJECTS);
+	rte_mempool_free(mp);
+}
+
+/* A process that does not know mbufs leaves them to one that does. */
+static void
+objects_to_be_renewed_wait_for_who_can(void **state)
+{
+	const struct sio_pool_attach_opts opts = {.sz = sizeof(opts), .no_payload = true};
+	struct rte_mempool *mp = test_pool("exact_wait", OBJECTS, 64, 0, 0);
+	struct child child = start_secondary("hold", "exact_wait");
+	struct sio_recover_report report;
+	struct sio_pool *pool;
+	char name[SIO_NAME_LEN];
+	int status;
+	pid_t pid;
+
+	(void)state;
+	await_ready(&child);
+	snprintf(name, sizeof(name), "dpdk.%s.exact_wait", test_file_prefix());
+	/* not the primary, which could renew */
+	pid = fork();
+	if (pid == 0) {
+		kill(child.pid, SIGKILL);
+		while (waitpid(child.pid, NULL, 0) < 0 && errno == EINTR)
+			;
+		do {
+			if (sio_pool_attach(name, &opts, &pool) != 0 ||
+				sio_pool_recover(pool, &report) != 0)
+				_exit(1);
+			sio_pool_detach(pool);
+		} while (report.dead_members == 0);
+		_exit(report.unrenewed == HANDOVER && report.blocks_hands == 0 ? 0 : 2);
+	}
+	assert_true(pid > 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	assert_true(WIFSIGNALED(await_end(&child)));
+	await_recovery("exact_wait");
+	assert_int_equal(rte_mempool_avail_count(mp), OBJECTS);
+	rte_mempool_free(mp);
+}
+
+static void
 secondaries_come_and_go_and_use_up_no_slots(void **state)
 {
 	struct rte_mempool *mp = test_pool("slots", OBJECTS, 64, 0, 0);
@@ -517,6 +626,8 @@ const struct CMUnitTest test_mp_tests[] = {
 	cmocka_unit_test(a_mempool_of_a_secondary_serves_the_primary),
 	cmocka_unit_test(a_killed_secondary_stops_nobody),
 	cmocka_unit_test(an_exact_mempool_gets_back_what_a_killed_secondary_held),
+	cmocka_unit_test(mbufs_that_a_killed_secondary_held_are_new_again),
+	cmocka_unit_test(objects_to_be_renewed_wait_for_who_can),
 	cmocka_unit_test(secondaries_come_and_go_and_use_up_no_slots),
 	cmocka_unit_test(a_name_that_is_in_use_gets_the_pid),
 };

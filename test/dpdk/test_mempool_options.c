@@ -304,17 +304,19 @@ static void
 an_exact_mempool_does_without_a_cache(void **state)
 {
 	struct rte_mempool *mp;
-	void *object;
+	void *objects[64];
 
 	(void)state;
 	test_log_capture();
 	mp = test_pool("exact_cache", 1000, 64, 32, 0);
 	assert_true(test_log_had("mempool exact_cache: mode=exact, so its cache of 32"));
-	assert_null(rte_mempool_default_cache(mp, rte_lcore_id()));
-	assert_int_equal(rte_mempool_get(mp, &object), 0);
-	/* one object and not a cache full */
-	assert_int_equal(info_of("exact_cache").free_blocks, 999);
-	rte_mempool_put(mp, object);
+	for (unsigned int n = 1; n <= 64; n *= 2) {
+		assert_int_equal(rte_mempool_get_bulk(mp, objects, n), 0);
+		/* these and not a cache full; and none is kept there */
+		assert_int_equal(info_of("exact_cache").free_blocks, 1000 - n);
+		rte_mempool_put_bulk(mp, objects, n);
+		assert_int_equal(info_of("exact_cache").free_blocks, 1000);
+	}
 	rte_mempool_free(mp);
 }
 

@@ -114,7 +114,7 @@ slab_pool_create(const struct rte_mempool *mp, const struct slab_options *option
 		.lent_payload = true,
 		/* EAL maps its memory at the same address in all processes */
 		.flags = SIO_POOL_SAME_MAP | (options->check ? SIO_POOL_CHECK : 0) |
-			 (options->exact ? SIO_POOL_EXACT : 0),
+			 (options->exact ? SIO_POOL_EXACT | SIO_POOL_RENEW : 0),
 		.numa_node = numa ? mp->socket_id + 1 : 0,
 	};
 	int ret;
@@ -190,6 +190,19 @@ slab_data_fill(const struct rte_mempool *mp, struct slab_data *data)
 	return 0;
 }
 
+/*
+ * The caches stay where they are, since their size tells where the mempool's private data is; but
+ * none is allowed to keep an object from one call to the next.
+ */
+static void
+slab_cache_off(struct rte_mempool *mp)
+{
+	for (unsigned int i = 0; i < RTE_MAX_LCORE; i++) {
+		mp->local_cache[i].size = 0;
+		mp->local_cache[i].flushthresh = 0;
+	}
+}
+
 int
 slab_alloc(struct rte_mempool *mp)
 {
@@ -213,7 +226,7 @@ slab_alloc(struct rte_mempool *mp)
 			"could "
 			"tell what was in it after a crash, and a shard is as fast",
 			mp->name, mp->cache_size);
-		mp->cache_size = 0;
+		slab_cache_off(mp);
 	}
 	mp->pool_data = data;
 	mp->ops_index = slab_ops_index(mp->ops_index);

@@ -124,6 +124,9 @@ int slab_table_look(
  */
 bool slab_table_recover(void);
 
+/* slab_renew.c: what sio_pool_set_renew() wants, with the mempool as its argument. */
+void slab_renew(void *object, void *mempool);
+
 /* slab_watch.c: from now on recovers by itself. Any thread, any number of times. */
 void slab_watch_start(void);
 

@@ -65,6 +65,13 @@ slab_uid_new(void)
 	return uid == SLAB_UID_NONE || uid == SLAB_UID_GONE ? uid ^ UINT64_C(1) << 40 : uid;
 }
 
+/* Recoveries of this process bring back objects of a mempool whose holders are recorded. */
+static void
+slab_pool_renews(const struct rte_mempool *mp, struct sio_pool *pool)
+{
+	(void)sio_pool_set_renew(pool, slab_renew, (void *)(uintptr_t)mp);
+}
+
 /* The entry of a uid, or NULL. Needs no lock for a mempool in use. */
 static struct slab_entry *
 slab_table_find(uint64_t uid)
@@ -198,6 +205,7 @@ slab_table_add(const struct rte_mempool *mp, const struct slab_data *data, struc
 
 	pthread_mutex_lock(&slab_table_lock);
 	slab_table_sweep();
+	slab_pool_renews(mp, pool);
 	entry = slab_table_insert(mp, data, pool, NULL, true);
 	pthread_mutex_unlock(&slab_table_lock);
 	return entry == NULL ? -ENOSPC : 0;
@@ -215,6 +223,18 @@ slab_table_remove(uint64_t uid, const char *name, bool destroy)
 	pthread_mutex_unlock(&slab_table_lock);
 	if (entry == NULL)
 		SLAB_LOG(INFO, "pool %s is freed by a process that never used it", name);
+}
+
+static bool
+slab_pool_has_dead(struct sio_pool *pool)
+{
+	struct sio_segment *segment = sio_pool_segment(pool);
+	struct sio_member_info info;
+
+	for (unsigned int slot = 0; slot < SIO_MEMBERS_MAX; slot++)
+		if (sio_member_get(segment, slot, &info) == 0 && info.state == SIO_MEMBER_DEAD)
+			return true;
+	return false;
 }
 
 /* Attaches to what data names, and checks that it is the mempool's pool. */
@@ -252,6 +272,9 @@ slab_attach(const struct rte_mempool *mp, const struct slab_data *data, bool obs
 		sio_pool_detach(pool);
 		return NULL;
 	}
+	slab_pool_renews(mp, pool);
+	if (!observe && slab_pool_has_dead(pool))
+		(void)sio_pool_recover(pool, NULL);
 	return pool;
 }
 
@@ -384,18 +407,6 @@ slab_pool_has_others(struct sio_pool *pool)
 		if (info.member != sio_segment_self(segment))
 			return true;
 	}
-	return false;
-}
-
-static bool
-slab_pool_has_dead(struct sio_pool *pool)
-{
-	struct sio_segment *segment = sio_pool_segment(pool);
-	struct sio_member_info info;
-
-	for (unsigned int slot = 0; slot < SIO_MEMBERS_MAX; slot++)
-		if (sio_member_get(segment, slot, &info) == 0 && info.state == SIO_MEMBER_DEAD)
-			return true;
 	return false;
 }
 

@@ -52,6 +52,12 @@ extern "C" {
  * check.
  */
 #define SIO_POOL_CHECK 0x4u
+/**
+ * Exact pools whose blocks must be made new when they come back from the hands of the dead: only
+ * processes that called sio_pool_set_renew() bring those back; others leave them, and their dead
+ * holders, to these.
+ */
+#define SIO_POOL_RENEW 0x8u
 
 struct sio_pool;
 
@@ -239,6 +245,7 @@ struct sio_recover_report {
 	uint32_t magazines;	/**< given to the depot */
 	uint32_t blocks_shards; /**< free blocks that were in those */
 	uint32_t blocks_hands;	/**< exact pools: blocks that the dead had in hands, free again */
+	uint32_t unrenewed;	/**< SIO_POOL_RENEW: blocks left to a process that can renew them */
 	uint32_t
 		left; /**< magazines that a stopped process may be at work on: for the next recovery */
 	uint64_t ns; /**< time it took */
@@ -249,8 +256,8 @@ struct sio_recover_report {
  * run again, and by several at once. Without dead members it is a few system calls and one walk.
  *
  * Conservative pools: their free blocks, in shards and on the way between magazines; what they had
- * in hands stays out. Exact pools: everything. Blocks come back as they are: where they have to be
- * made new first (mbufs), use a conservative pool, or recover in a process that does.
+ * in hands stays out. Exact pools: everything. Blocks come back as they are, or made new first, see
+ * sio_pool_set_renew().
  *
  * Runs by itself when a process attaches as a member. Any thread of a member.
  *
@@ -258,6 +265,19 @@ struct sio_recover_report {
  * @return 0; -EPERM attached to observe only; -ENOMEM
  */
 SIO_API int sio_pool_recover(struct sio_pool *pool, struct sio_recover_report *report);
+
+/** Makes the block at addr as good as new; addr is in this process. */
+typedef void (*sio_renew_t)(void *addr, void *arg);
+
+/**
+ * What recoveries of this process call for each block that comes back from the hands of the dead,
+ * before it is free. For pools of SIO_POOL_RENEW and SIO_POOL_SAME_MAP. Before other threads use
+ * the pool here, or while none of them recovers.
+ *
+ * @param renew must be able to begin anew on a block that another one left half done
+ * @return 0; -EINVAL the pool is not of that kind
+ */
+SIO_API int sio_pool_set_renew(struct sio_pool *pool, sio_renew_t renew, void *arg);
 
 /* ---- audit ---- */
 
