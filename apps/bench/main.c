@@ -116,7 +116,8 @@ eal_args(const char *program, int n, char **argv)
 	if (!eal_has(n, argv, ANY_OF("--file-prefix", "--in-memory"))) {
 		snprintf(prefix, sizeof(prefix), "--file-prefix=slabio-bench-%d", (int)getpid());
 		eal_add(prefix);
-		eal_add("--in-memory");
+		/* either way nothing is left of it, but EAL refuses --in-memory without hugepages */
+		eal_add(eal_has(n, argv, ANY_OF("--no-huge")) ? "--no-shconf" : "--in-memory");
 	}
 	if (!eal_has(n, argv, ANY_OF("--log-level")))
 		eal_add("--log-level=lib.eal:warning");
