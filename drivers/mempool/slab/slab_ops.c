@@ -167,10 +167,24 @@ slab_log(enum sio_log_level level, const char *message, void *arg)
 		"SLAB: %s\n", message);
 }
 
+/* Whether another copy of this driver was loaded before: one given with -d, the other installed. */
+static bool
+slab_ops_name_is_taken(void)
+{
+	for (uint32_t i = 0; i < rte_mempool_ops_table.num_ops; i++)
+		if (strcmp(rte_mempool_ops_table.ops[i].name, SLAB_OPS_NAME) == 0)
+			return true;
+	return false;
+}
+
 RTE_INIT(slab_ops_register)
 {
 	int registered;
 
+	if (slab_ops_name_is_taken()) {
+		SLAB_LOG(INFO, "this driver is loaded twice, the copy loaded first is used");
+		return;
+	}
 	sio_log_set(slab_log, NULL, SIO_LOG_DEBUG);
 	if (sio_fast_abi != SIO_FAST_ABI) {
 		SLAB_LOG(ERR,
