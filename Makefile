@@ -3,7 +3,7 @@
 
 BUILD ?= build
 
-.PHONY: all setup demo bench test clean
+.PHONY: all setup demo bench test install uninstall clean
 
 all: $(BUILD)/build.ninja
 	@ninja -C $(BUILD)
@@ -31,6 +31,18 @@ bench: setup
 test: setup
 	@$(MAKE) --no-print-directory all
 	@meson test -C $(BUILD) --no-rebuild --print-errorlogs
+
+# Below /usr/local, or below PREFIX; the plugins go to the installed DPDK's own folder, unless the
+# Meson option plugin_dir names another. DESTDIR is respected.
+install: all
+ifdef PREFIX
+	@meson configure $(BUILD) -Dprefix='$(PREFIX)'
+	@ninja -C $(BUILD)
+endif
+	@meson install -C $(BUILD) --no-rebuild
+
+uninstall:
+	@usertools/uninstall.sh $(BUILD)
 
 clean:
 	rm -rf $(BUILD)

@@ -45,7 +45,7 @@ packages=(
 	clang clang-format libclang-rt-14-dev spin
 	# tests and demo
 	iproute2 ethtool iperf3 iputils-ping tcpdump tshark procps util-linux
-	python3 python3-pyelftools jq gnuplot-nox
+	python3 python3-pyelftools jq gnuplot-nox groff-base
 )
 
 # The headers a virtual device's driver includes. bus_driver.h: included by the others.

@@ -6,6 +6,7 @@
  * the suites. */
 
 #include <errno.h>
+#include <limits.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
@@ -85,8 +86,14 @@ eal_add_memory(void)
 static void
 eal_add_plugin(void)
 {
-#ifdef SLAB_PLUGIN
-	if (access(SLAB_PLUGIN, R_OK) == 0) {
+#if defined(SLAB_PLUGIN) && defined(BUILD_ROOT)
+	char self[PATH_MAX];
+	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+
+	if (n < 0)
+		return;
+	self[n] = '\0';
+	if (strncmp(self, BUILD_ROOT "/", sizeof(BUILD_ROOT)) == 0) {
 		eal_add("-d");
 		eal_add(SLAB_PLUGIN);
 	}

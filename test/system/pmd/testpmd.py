@@ -63,7 +63,10 @@ def data(name):
 
 
 def plugins():
-    """The drivers to load, and the mbuf pool to ask for. More EAL options: SLABIO_TEST_EAL."""
+    """The drivers to load, and the mbuf pool to ask for. More EAL options: SLABIO_TEST_EAL. With
+    SLABIO_TEST_INSTALLED in the environment EAL has to find the drivers by itself."""
+    if os.environ.get("SLABIO_TEST_INSTALLED"):
+        return ["--mbuf-pool-ops-name=slab"]
     if not os.path.exists(PMD):
         raise Skip(f"{PMD} was not built")
     options = ["-d", PMD]
