@@ -47,6 +47,38 @@ left_files() {
 	find "$SLABIO_RUNTIME_DIR" -type f ! -name .lock -printf '%f '
 }
 
+# start_testpmd OPTION...: an interactive testpmd with its mbufs on slab, between two net_null ports, at
+# its prompt. What goes to descriptor 7 are its commands; it is $pid, and its output is in $LOG.
+start_testpmd() {
+	: >"$LOG" # the prompt of a run before may be in it
+	[ -p "$LOG.fifo" ] || mkfifo "$LOG.fifo" || fail "no fifo $LOG.fifo"
+	# shellcheck disable=SC2086 # options are several words
+	timeout -k 5 60 dpdk-testpmd $LCORES --no-pci --file-prefix="$PREFIX" \
+		--mbuf-pool-ops-name=slab --vdev=net_null0 --vdev=net_null1 "$@" \
+		<"$LOG.fifo" >"$LOG" 2>&1 &
+	pid=$!
+	PIDS=$pid
+	exec 7>"$LOG.fifo"
+	i=0
+	until grep -q "^testpmd>" "$LOG" || [ $i -ge 200 ]; do
+		kill -0 $pid 2>/dev/null || fail "testpmd ended at its start"
+		sleep 0.1
+		i=$((i + 1))
+	done
+	grep -q "preferred mempool ops selected: slab" "$LOG" || fail "testpmd is not on slab"
+}
+
+# ends it: well, with the driver content, and nothing left behind
+end_testpmd() {
+	echo quit >&7
+	exec 7>&-
+	wait $pid || fail "testpmd ended with status $?"
+	PIDS=
+	grep -q "SLAB: .*\(failed\|cannot\|expected\|was put\)" "$LOG" && fail "the driver complains"
+	left=$(left_files)
+	[ -z "$left" ] || fail "testpmd left files: $left"
+}
+
 # free 2 MB pages, in MB, if a hugetlbfs to use them is mounted
 huge_free_mb() {
 	awk '$3 == "hugetlbfs"' /proc/mounts | grep -q . || { echo 0; return; }

@@ -23,9 +23,6 @@ check_plugin "$plugin"
 [ "$(huge_free_mb)" -ge 200 ] ||
 	skip "secondary processes need 200 MB of free 2 MB hugepages, $(huge_free_mb) MB are free"
 
-fifo=$LOG.fifo
-mkfifo "$fifo" || fail "no fifo $fifo"
-
 # what the pool has free, as a secondary process reads it
 count() {
 	timeout -k 5 30 dpdk-proc-info --no-pci --no-telemetry --file-prefix="$PREFIX" -d "$plugin" \
@@ -59,22 +56,7 @@ capture_end() {
 }
 
 for cache in 0 128; do
-	: >"$LOG" # the prompt of the run before is in it
-	: >"$LOG" # the prompt of the run before is in it
-	# shellcheck disable=SC2086 # options are several words
-	timeout -k 5 60 dpdk-testpmd $LCORES --no-pci --file-prefix="$PREFIX" -d "$plugin" \
-		--mbuf-pool-ops-name=slab --vdev=net_null0 --vdev=net_null1 \
-		-- -i --total-num-mbufs=$mbufs --mbcache=$cache <"$fifo" >"$LOG" 2>&1 &
-	pid=$!
-	PIDS=$pid
-	exec 7>"$fifo"
-	i=0
-	until grep -q "^testpmd>" "$LOG" || [ $i -ge 200 ]; do
-		kill -0 $pid 2>/dev/null || fail "testpmd ended at its start"
-		sleep 0.1
-		i=$((i + 1))
-	done
-	grep -q "preferred mempool ops selected: slab" "$LOG" || fail "testpmd is not on slab"
+	start_testpmd -d "$plugin" -- -i --total-num-mbufs=$mbufs --mbcache=$cache
 
 	free=$(count) || { cat "$LOG.info" >&2; fail "dpdk-proc-info cannot read the pool"; }
 	[ -n "$free" ] && [ "$free" -le $mbufs ] && [ "$free" -gt 0 ] ||
@@ -95,13 +77,7 @@ for cache in 0 128; do
 	grep -q "preload_slab: 0 requests" "$LOG.pdump" && fail "dpdk-pdump was not put on slab"
 	free=$(count)
 	[ "$free" = $mbufs ] || fail "after the stop $free of $mbufs are free"
-	echo quit >&7
-	exec 7>&-
-	wait $pid || fail "testpmd ended with status $?"
-	PIDS=
-	grep -q "SLAB: .*\(failed\|cannot\|expected\|was put\)" "$LOG" && fail "the driver complains"
+	end_testpmd
 	grep -q "RX-total: 0$" "$LOG" && fail "nothing was forwarded"
-	left=$(left_files)
-	[ -z "$left" ] || fail "testpmd left files: $left"
 	echo "cache $cache: $mbufs of $mbufs mbufs free before and after, $captured packets captured"
 done

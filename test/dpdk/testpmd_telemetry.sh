@@ -22,9 +22,6 @@ export SLABIO_CONFIG
 memory=
 [ "$(huge_free_mb)" -ge 200 ] || memory="--no-huge -m 256"
 
-fifo=$LOG.fifo
-mkfifo "$fifo" || fail "no fifo $fifo"
-
 # asks, and checks the replies by python statements in which r is the list of them
 ask() {
 	printf '%b' "$1" | timeout -k 5 20 dpdk-telemetry.py -f "$PREFIX" >"$LOG.json" 2>&1 ||
@@ -37,19 +34,7 @@ ask() {
 }
 
 # shellcheck disable=SC2086 # options are several words
-timeout -k 5 60 dpdk-testpmd $LCORES $memory --no-pci --file-prefix="$PREFIX" -d "$plugin" \
-	--mbuf-pool-ops-name=slab --vdev=net_null0 --vdev=net_null1 \
-	-- -i --total-num-mbufs=$mbufs --mbcache=0 <"$fifo" >"$LOG" 2>&1 &
-pid=$!
-PIDS=$pid
-exec 7>"$fifo"
-i=0
-until grep -q "^testpmd>" "$LOG" || [ $i -ge 200 ]; do
-	kill -0 $pid 2>/dev/null || fail "testpmd ended at its start"
-	sleep 0.1
-	i=$((i + 1))
-done
-grep -q "preferred mempool ops selected: slab" "$LOG" || fail "testpmd is not on slab"
+start_testpmd $memory -d "$plugin" -- -i --total-num-mbufs=$mbufs --mbcache=0
 
 ask '/slab/list\n/help,/slab/list\n/help,/slab/info\n/help,/slab/shards\n' '
 assert r[0] == ["mb_pool_0"], r[0]
@@ -87,11 +72,4 @@ assert i['free'] == $mbufs and i['in_use'] == 0
 assert sum(s['taken'] - s['given'] for s in shards.values()) == 0
 assert none is None and nothing is None
 "
-echo quit >&7
-exec 7>&-
-wait $pid || fail "testpmd ended with status $?"
-# shellcheck disable=SC2034 # read by common.sh
-PIDS=
-grep -q "SLAB: .*\(failed\|cannot\|expected\|was put\)" "$LOG" && fail "the driver complains"
-left=$(left_files)
-[ -z "$left" ] || fail "testpmd left files: $left"
+end_testpmd
