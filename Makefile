@@ -3,7 +3,7 @@
 
 BUILD ?= build
 
-.PHONY: all setup demo bench test install uninstall clean
+.PHONY: all setup demo bench test system install uninstall clean
 
 all: $(BUILD)/build.ninja
 	@ninja -C $(BUILD)
@@ -31,6 +31,11 @@ bench: setup
 test: setup
 	@$(MAKE) --no-print-directory all
 	@meson test -C $(BUILD) --no-rebuild --print-errorlogs
+
+# Stock DPDK programs, interfaces, an installation: everything that is more than one function.
+system: setup
+	@$(MAKE) --no-print-directory all
+	@meson test -C $(BUILD) --no-rebuild --print-errorlogs --suite system
 
 # Below /usr/local, or below PREFIX; the plugins go to the installed DPDK's own folder, unless the
 # Meson option plugin_dir names another. DESTDIR is respected.

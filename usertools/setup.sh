@@ -16,7 +16,7 @@ set -euo pipefail
 usage() {
 	cat <<-USAGE
 	usage: setup.sh [--examples] [--sdk-only]
-	  --examples  also extract DPDK's l2fwd and skeleton examples, which the tests build
+	  --examples  also extract those examples of DPDK that the tests build
 	  --sdk-only  do not look at the installed packages
 	USAGE
 }
@@ -56,7 +56,12 @@ sdk_headers=(
 	lib/ethdev/ethdev_driver.h
 	lib/ethdev/ethdev_vdev.h
 )
-sdk_examples=(examples/l2fwd examples/skeleton)
+sdk_examples=(
+	examples/common examples/l2fwd examples/l2fwd-event examples/l3fwd examples/skeleton
+	examples/rxtx_callbacks examples/packet_ordering examples/ip_fragmentation
+	examples/ip_reassembly examples/multi_process/symmetric_mp
+	examples/multi_process/client_server_mp
+)
 
 say() { echo "setup: $*"; }
 fail() { echo "setup: $*" >&2; exit 1; }
@@ -222,7 +227,8 @@ extract_sdk() {
 		cp "$tree/$h" "$staging/include/"
 	done
 	for h in "${sdk_examples[@]}"; do
-		cp -r "$tree/$h" "$staging/examples/"
+		mkdir -p "$staging/$(dirname "$h")"
+		cp -r "$tree/$h" "$staging/$h"
 	done
 	cp "$tree/license/bsd-3-clause.txt" "$staging/LICENSE"
 	cat >"$staging/README" <<-NOTE
@@ -247,6 +253,13 @@ extract_sdk() {
 	say "driver headers of DPDK $upstream are in dpdk-sdk/include"
 }
 
+have_examples() {
+	local e
+	for e in "${sdk_examples[@]}"; do
+		[ -d "$sdk/$e" ] || return 1
+	done
+}
+
 provide_sdk() {
 	local version modversion
 
@@ -263,7 +276,7 @@ provide_sdk() {
 	*) no_sdk "pkg-config finds DPDK '$modversion', but the package libdpdk-dev is $version" ;;
 	esac
 	if [ "$(cat "$sdk/SOURCE_VERSION" 2>/dev/null)" = "$version" ] &&
-		[ -f "$sdk/include/ethdev_driver.h" ]; then
+		[ -f "$sdk/include/ethdev_driver.h" ] && have_examples; then
 		say "driver headers of dpdk $version are in place"
 		return
 	fi

@@ -246,6 +246,10 @@ if __name__ == "__main__":
                 "unshare", "mount", "make", "ip", "ethtool", "dpdk-testpmd", "dpdk-dumpcap", "dpdk-pdump"))):
             print("skipped: needs root, unshare, mount, make and DPDK's programs")
             sys.exit(SKIP)
+        if subprocess.run(["unshare", "--net", "--mount", "--propagation", "private", "true"],
+                          check=False).returncode != 0:
+            print("skipped: no namespaces to be had here, as in a container or a chroot")
+            sys.exit(SKIP)
         with open("/proc/meminfo", encoding="ascii") as meminfo:
             if int(re.search(r"HugePages_Free:\s+(\d+)", meminfo.read()).group(1)) < 128:
                 print("skipped: needs 128 free hugepages")

@@ -14,18 +14,18 @@ import pcapcmp
 
 
 @contextlib.contextmanager
-def hugepages(folder):
+def hugepages(folder, mb=64):
     """EAL memory options for processes that share hugepages, in a mount of this test's own."""
     need_root()
     with open("/proc/meminfo") as f:
         free = re.search(r"HugePages_Free:\s+(\d+)", f.read())
-    if free is None or int(free.group(1)) < 64:
-        raise Skip("needs 64 free hugepages")
+    if free is None or int(free.group(1)) < mb:
+        raise Skip(f"needs {mb} free hugepages")
     path = os.path.join(folder, "huge")
     os.mkdir(path)
     subprocess.run(["mount", "-t", "hugetlbfs", "-o", "pagesize=2M", "slabio-test", path], check=True)
     try:
-        yield ["--huge-dir", path, "-m", "64"]
+        yield ["--huge-dir", path, "-m", str(mb)]
     finally:
         subprocess.run(["umount", path], check=True)
 
