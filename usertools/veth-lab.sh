@@ -12,6 +12,12 @@
 #
 #   veth-lab.sh up ID      makes it; status 0, or 1 with a message and nothing left behind
 #   veth-lab.sh down ID    removes it and whatever runs in it is left without its interfaces
+#
+# With a third argument "container" it is one pair, one end of which is in a namespace of a container's kind:
+# an interface that is up and has no address.
+#
+#   namespace ID.a                 namespace ID.c
+#   eth0 10.77.1.1/24  ---------  eth0
 
 set -u
 
@@ -21,7 +27,7 @@ die() {
 }
 
 down() {
-	for n in a m b; do
+	for n in a m b c; do
 		ip netns delete "$1.$n" 2>/dev/null
 	done
 	return 0
@@ -33,8 +39,7 @@ end() { # end ID SIDE PORT ADDRESS: one pair, with both its ends up
 	for at in "$near eth0" "$mid $port"; do
 		# shellcheck disable=SC2086
 		set -- $at
-		ip netns exec "$1" ethtool -K "$2" tx off rx off tso off gso off gro off sg off txvlan off rxvlan off \
-			>/dev/null || return 1
+		offloads_off "$1" "$2" || return 1
 	done
 	ip -n "$near" address add "10.77.0.$host/24" dev eth0 || return 1
 	if [ -d /proc/sys/net/ipv6 ]; then
@@ -44,26 +49,44 @@ end() { # end ID SIDE PORT ADDRESS: one pair, with both its ends up
 		ip -n "$mid" link set "$port" up promisc on
 }
 
+offloads_off() {
+	ip netns exec "$1" ethtool -K "$2" tx off rx off tso off gso off gro off sg off txvlan off rxvlan off \
+		>/dev/null
+}
+
+no_ipv6() {
+	[ ! -d /proc/sys/net/ipv6 ] || ip netns exec "$1" sysctl -qw net.ipv6.conf.all.disable_ipv6=1 \
+		net.ipv6.conf.default.disable_ipv6=1
+}
+
+container() {
+	ip netns list | grep -q "^$1\.[ambc]\b" && die "a lab \"$1\" is there already: veth-lab.sh down $1"
+	ip netns add "$1.a" && ip netns add "$1.c" && no_ipv6 "$1.a" && no_ipv6 "$1.c" || return 1
+	ip -n "$1.a" link add eth0 type veth peer name eth0 netns "$1.c" || return 1
+	offloads_off "$1.a" eth0 && offloads_off "$1.c" eth0 || return 1
+	ip -n "$1.a" address add 10.77.1.1/24 dev eth0 && ip -n "$1.a" link set eth0 up &&
+		ip -n "$1.c" link set eth0 up
+}
+
 up() {
-	ip netns list | grep -q "^$1\.[amb]\b" && die "a lab \"$1\" is there already: veth-lab.sh down $1"
+	ip netns list | grep -q "^$1\.[ambc]\b" && die "a lab \"$1\" is there already: veth-lab.sh down $1"
 	for n in a m b; do
 		ip netns add "$1.$n" || return 1
 	done
-	if [ -d /proc/sys/net/ipv6 ]; then
-		ip netns exec "$1.m" sysctl -qw net.ipv6.conf.all.disable_ipv6=1 \
-			net.ipv6.conf.default.disable_ipv6=1 || return 1
-	fi
+	no_ipv6 "$1.m" || return 1
 	end "$1" a port0 1 && end "$1" b port1 2
 }
 
-[ $# -eq 2 ] || die "expected up ID or down ID, found \"$*\""
+{ [ $# -eq 2 ] || { [ $# -eq 3 ] && [ "$3" = container ]; }; } ||
+	die "expected up ID or down ID, and possibly \"container\", found \"$*\""
 for tool in ip ethtool sysctl; do
 	command -v $tool >/dev/null || die "needs $tool: run usertools/setup.sh"
 done
 [ "$(id -u)" -eq 0 ] || die "needs root to make network namespaces"
 case $1 in
 up)
-	if ! up "$2"; then
+	if [ $# -eq 3 ]; then kind=container; else kind=up; fi
+	if ! $kind "$2"; then
 		down "$2"
 		die "could not make the lab \"$2\""
 	fi
