@@ -6,7 +6,7 @@
  * What ethdev and the vdev bus see of net_slabio, whatever the back end.
  *
  * A secondary process attaches to a port that the primary made: it reads information, statistics
- * and link state, and polls nothing (its burst functions are ethdev's dummies). It changes nothing
+ * and link state, and polls nothing (slabio_secondary.c says so when it tries). It changes nothing
  * either: what would is refused there, and its close touches nothing shared.
  */
 
@@ -499,8 +499,8 @@ probe_secondary(struct rte_vdev_device *vdev)
 	}
 	eth->device = &vdev->device;
 	eth->dev_ops = &slabio_ops;
-	eth->rx_pkt_burst = rte_eth_pkt_burst_dummy;
-	eth->tx_pkt_burst = rte_eth_pkt_burst_dummy;
+	eth->rx_pkt_burst = slabio_secondary_rx;
+	eth->tx_pkt_burst = slabio_secondary_tx;
 	rte_eth_dev_probing_finish(eth);
 	return 0;
 }

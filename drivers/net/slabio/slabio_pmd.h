@@ -205,6 +205,10 @@ slabio_counted(const slabio_counter *counter)
 	return atomic_load_explicit(counter, memory_order_relaxed);
 }
 
+/* Bursts of a secondary process: nothing, and a word about it. */
+uint16_t slabio_secondary_rx(void *rxq, struct rte_mbuf **mbufs, uint16_t n);
+uint16_t slabio_secondary_tx(void *txq, struct rte_mbuf **mbufs, uint16_t n);
+
 /**
  * Gives back mbufs that the queue is done with.
  *

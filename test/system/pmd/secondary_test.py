@@ -36,8 +36,9 @@ def secondaries_read_state_and_change_nothing(folder):
     once = pcapcmp.read(into)
     with hugepages(folder) as memory:
         prefix = new_prefix()
-        with Testpmd([f"net_slabio0,rx_pcap={into},tx_pcap={out}"], options=["--port-topology=loop"],
-                     prefix=prefix, memory=memory) as pmd:
+        # the secondary is given the second queue
+        with Testpmd([f"net_slabio0,rx_pcap={into},tx_pcap={out}"], prefix=prefix, memory=memory,
+                     options=["--port-topology=loop", "--rxq=2", "--txq=2"]) as pmd:
             pmd.command("start")
             before = pmd.wait_stats(0, "primary", tx_good_packets=len(once))
 
@@ -57,10 +58,17 @@ def secondaries_read_state_and_change_nothing(folder):
                 Testpmd.command(second, "show port stats 0")
                 info = Testpmd.command(second, "show port info 0")
                 check("Driver name: net_slabio" in info and "Link status: up" in info, info)
+                for mode in ("rxonly", "txonly"):
+                    Testpmd.command(second, f"set fwd {mode}")
+                    Testpmd.command(second, "start")
+                    text = Testpmd.command(second, "stop")
+                    equal(set(re.findall(r"[RT]X-packets: (\d+)", text)), {"0"}, f"packets by {mode}")
                 second.child.stdin.write(b"set promisc 0 off\nquit\n")
                 second.child.stdin.flush()
                 equal(second.finish(), 0, "exit status of the secondary")
-                check(any("expected the primary process" in m for m in second.messages()), "no message")
+                said = [m for m in second.messages() if "expected the primary process" in m]
+                for what in ("to receive", "to send", "promiscuous"):
+                    equal(sum(what in m for m in said), 1, f"messages about {what}: {said}")
 
             equal(len(pcapcmp.read(out)), len(once), "packets in the file after secondaries ended")
             pmd.commands("stop", "port stop 0", "port start 0", "start")

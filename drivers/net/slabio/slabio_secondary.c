@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the slabio authors
+ */
+
+/*
+ * Bursts of a secondary process. Files, sockets and their positions are the primary's: a secondary
+ * that polls gets nothing and sends nothing. It is told so once, for a silent port looks like one
+ * without traffic.
+ */
+
+#include <stdatomic.h>
+
+#include "slabio_pmd.h"
+
+/* Relaxed: all that matters is that one thread is the first. */
+static void
+say_once(atomic_flag *said, const char *verb, const char *done)
+{
+	if (!atomic_flag_test_and_set_explicit(said, memory_order_relaxed))
+		SLABIO_LOG(ERR,
+			"expected the primary process to %s, this is a secondary: nothing is %s "
+			"here; let the primary poll the queues",
+			verb, done);
+}
+
+uint16_t
+slabio_secondary_rx(void *rxq, struct rte_mbuf **mbufs, uint16_t n)
+{
+	static atomic_flag said = ATOMIC_FLAG_INIT;
+
+	RTE_SET_USED(rxq);
+	RTE_SET_USED(mbufs);
+	RTE_SET_USED(n);
+	say_once(&said, "receive", "received");
+	return 0;
+}
+
+uint16_t
+slabio_secondary_tx(void *txq, struct rte_mbuf **mbufs, uint16_t n)
+{
+	static atomic_flag said = ATOMIC_FLAG_INIT;
+
+	RTE_SET_USED(txq);
+	RTE_SET_USED(mbufs);
+	if (n > 0)
+		say_once(&said, "send", "sent");
+	return 0;
+}
