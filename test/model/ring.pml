@@ -30,7 +30,8 @@
 /* words written by plain stores */
 #define SLOT(p)	 ((p) & 1)
 #define CONSUMED 2
-#define NMEM	 3
+#define HOLDER(b) (2 + (b)) /* by the block's member; recoverers change them by compare-and-swap */
+#define NMEM	 6
 
 #include "tso.inc"
 #define NREACHED 5
@@ -41,8 +42,7 @@
 #define BLOCK(v)      ((v) & 3)
 #define AT(v, p)      (((v) >> 2) == (p) + 1)
 
-/* holder words, changed by compare-and-swap alone: a member, or a position of the ring */
-byte O[NBLK + 1];
+/* holder words: a member, or a position of the ring */
 #define RING(p)	   (8 + (p))
 #define IN_RING(o) ((o) >= 8)
 #define POS(o)	   ((o) - 8)
@@ -59,18 +59,15 @@ byte hand[NMEMB];
 #define IN_A_HAND(b) \
 	((hand[A] | hand[B] | hand[R1] | hand[R2] | hand[A2] | hand[N]) & (1 << (b)))
 
-/* w1, for one block at position p */
+/* w1, for one block at position p: a plain store, as nobody else writes what a living member has in hands */
 inline w1(p, b)
 {
 	atomic {
-		DRAINED(cpu);
-		if
-		:: O[b] == me -> O[b] = RING(p)
-		:: else
+		SB_ROOM(cpu);
 #ifndef FAULT_HOLDER_AFTER_INDEX
-			-> assert(false) /* taken from a living member */
+		assert(LOAD(cpu, HOLDER(b)) == me); /* taken from a living member */
 #endif
-		fi;
+		store(cpu, HOLDER(b), RING(p));
 		hand[me] = hand[me] & ~(1 << (b))
 	}
 }
@@ -188,11 +185,20 @@ inline r12(p, b)
 		fi;
 		v = 0
 	}
+	/* r2: a look, then a plain store */
 	atomic {
-		DRAINED(cpu);
 		if
-		:: b && O[b] == RING(p) -> O[b] = me
-		:: b && O[b] != RING(p) -> b = 0; lost = 1 /* who loses skips */
+		:: b && LOAD(cpu, HOLDER(b)) != RING(p) -> b = 0; lost = 1 /* who loses skips */
+		:: else
+		fi
+	}
+	atomic {
+		SB_ROOM(cpu);
+		if
+		:: b ->
+			/* nobody has changed it since the look */
+			assert(LOAD(cpu, HOLDER(b)) == RING(p));
+			store(cpu, HOLDER(b), me)
 		:: else
 		fi
 	}
@@ -290,9 +296,9 @@ inline settle_writer()
 	:: atomic {
 		b <= NBLK ->
 		if
-		:: IN_RING(O[b]) && POS(O[b]) >= p ->
+		:: IN_RING(mem[HOLDER(b)]) && POS(mem[HOLDER(b)]) >= p ->
 			REACHED(0);
-			O[b] = me;
+			mem[HOLDER(b)] = me;
 			assert(!IN_A_HAND(b));
 			hand[me] = hand[me] | 1 << b
 		:: else
@@ -313,13 +319,13 @@ inline settle_reader()
 	do
 	:: atomic {
 		AT(mem[SLOT(p)], p) ->
-		v = O[BLOCK(mem[SLOT(p)])]
+		v = mem[HOLDER(BLOCK(mem[SLOT(p)]))]
 	   }
 	   atomic {
 		if
-		:: v < NMEMB && DEAD(v) && O[BLOCK(mem[SLOT(p)])] == v ->
+		:: v < NMEMB && DEAD(v) && mem[HOLDER(BLOCK(mem[SLOT(p)]))] == v ->
 			REACHED(1);
-			O[BLOCK(mem[SLOT(p)])] = RING(p)
+			mem[HOLDER(BLOCK(mem[SLOT(p)]))] = RING(p)
 		:: else
 		fi;
 		v = 0;
@@ -341,15 +347,15 @@ inline settle_blocks()
 	:: atomic {
 		b <= NBLK ->
 		if
-		:: !IN_RING(O[b]) && DEAD(O[b]) && !QUEUED(b) -> v = O[b]
+		:: !IN_RING(mem[HOLDER(b)]) && DEAD(mem[HOLDER(b)]) && !QUEUED(b) -> v = mem[HOLDER(b)]
 		:: else -> v = NONE
 		fi
 	   }
 	   atomic {
 		if
-		:: v != NONE && O[b] == v ->
+		:: v != NONE && mem[HOLDER(b)] == v ->
 			REACHED(2);
-			O[b] = me;
+			mem[HOLDER(b)] = me;
 			assert(!IN_A_HAND(b));
 			hand[me] = hand[me] | 1 << b
 		:: else
@@ -416,9 +422,9 @@ init
 
 	REACHED_START();
 	atomic {
-		O[1] = A;
-		O[2] = A;
-		O[3] = A2;
+		mem[HOLDER(1)] = A;
+		mem[HOLDER(2)] = A;
+		mem[HOLDER(3)] = A2;
 		hand[A] = 6;
 		hand[A2] = 8;
 		run writer(A);
@@ -455,7 +461,7 @@ init
 			do
 			:: i < NMEMB ->
 				if
-				:: hand[i] & (1 << b) -> where++; assert(O[b] == i && !killed[i])
+				:: hand[i] & (1 << b) -> where++; assert(mem[HOLDER(b)] == i && !killed[i])
 				:: else
 				fi;
 				i++
@@ -464,8 +470,8 @@ init
 			if
 			:: QUEUED(b) ->
 				where++;
-				p = POS(O[b]);
-				assert(IN_RING(O[b]) && p >= mem[CONSUMED] && mem[SLOT(p)] == ELEMENT(p, b))
+				p = POS(mem[HOLDER(b)]);
+				assert(IN_RING(mem[HOLDER(b)]) && p >= mem[CONSUMED] && mem[SLOT(p)] == ELEMENT(p, b))
 			:: else
 			fi;
 			assert(where == 1);
