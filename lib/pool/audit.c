@@ -269,8 +269,12 @@ sio_audit_end(struct sio_audit *audit, struct sio_audit_report *report)
 			uint64_t holder =
 				atomic_load_explicit(&pool->holders[b], memory_order_relaxed);
 
-			if (audit->met_by[b] == BY_NOBODY && holder >> SIO_HOLDER_KIND_SHIFT == 0 &&
-				holder != 0)
+			if (audit->met_by[b] != BY_NOBODY || holder == 0)
+				continue;
+			/* in a ring, or on the way into one */
+			if ((holder & SIO_HOLDER_KIND_MASK) == SIO_HOLDER_RING)
+				audit->report.met[SIO_PLACE_RING]++;
+			else
 				audit->report.met[SIO_PLACE_HELD]++;
 		}
 	}

@@ -16,6 +16,7 @@
 #include "segment/log.h"
 
 #define DEFAULT_SHARDS 160u
+#define DEFAULT_RINGS  64u
 #define FLAGS_KNOWN    (SIO_POOL_EXACT | SIO_POOL_SAME_MAP | SIO_POOL_CHECK | SIO_POOL_RENEW)
 
 static uint64_t
@@ -41,8 +42,8 @@ default_magazine_size(uint32_t n_blocks)
 }
 
 void
-sio_pool_geometry(uint32_t n_blocks, uint32_t magazine_size, uint32_t max_shards, uint32_t flags,
-	struct sio_geometry *g)
+sio_pool_geometry(uint32_t n_blocks, uint32_t magazine_size, uint32_t max_shards,
+	uint32_t max_rings, uint32_t flags, struct sio_geometry *g)
 {
 	uint64_t off = align_up(sizeof(struct sio_pool_hdr), SIO_CACHE_LINE);
 	uint32_t entry = flags & SIO_POOL_SAME_MAP ? sizeof(void *) : sizeof(uint32_t);
@@ -62,7 +63,9 @@ sio_pool_geometry(uint32_t n_blocks, uint32_t magazine_size, uint32_t max_shards
 	g->holders_off = off;
 	off += align_up((uint64_t)n_blocks * sizeof(uint64_t), SIO_CACHE_LINE);
 	g->chunks_off = off;
-	off += (uint64_t)n_blocks * sizeof(struct sio_chunk);
+	off += align_up((uint64_t)n_blocks * sizeof(struct sio_chunk), SIO_CACHE_LINE);
+	g->rings_off = off;
+	off += (uint64_t)max_rings * sizeof(struct sio_ring_entry);
 	g->total_size = off;
 }
 
@@ -101,6 +104,15 @@ opts_check(const struct sio_pool_opts *opts)
 	if (opts->max_shards > SIO_POOL_SHARDS_MAX)
 		return out_of_range(
 			opts->name, "number of shards", opts->max_shards, 1, SIO_POOL_SHARDS_MAX);
+	if (opts->max_rings > SIO_POOL_RINGS_MAX)
+		return out_of_range(
+			opts->name, "number of rings", opts->max_rings, 0, SIO_POOL_RINGS_MAX);
+	if (opts->max_rings != 0 && (opts->flags & SIO_POOL_EXACT) == 0) {
+		SIO_ERR("pool %s: max_rings %u: expected 0, since only SIO_POOL_EXACT pools follow "
+			"their blocks through rings",
+			opts->name, opts->max_rings);
+		return -EINVAL;
+	}
 	if (opts->flags & ~FLAGS_KNOWN) {
 		SIO_ERR("pool %s: flags 0x%x: expected none but 0x%x", opts->name, opts->flags,
 			FLAGS_KNOWN);
@@ -149,6 +161,8 @@ pool_open(struct sio_pool *pool)
 	pool->magazines = start + hdr->magazines_off;
 	pool->holders = (_Atomic uint64_t *)(void *)(start + hdr->holders_off);
 	pool->chunks = (struct sio_chunk *)(void *)(start + hdr->chunks_off);
+	pool->rings = (struct sio_ring_entry *)(void *)(start + hdr->rings_off);
+	pool->max_rings = hdr->max_rings;
 	pthread_mutex_init(&pool->lock, NULL);
 	if (sio_map_refresh(pool) == NULL) {
 		sio_local_pool_remove(pool);
@@ -160,7 +174,7 @@ pool_open(struct sio_pool *pool)
 
 static void
 header_fill(struct sio_pool_hdr *hdr, const struct sio_pool_opts *opts,
-	const struct sio_geometry *g, uint32_t max_shards)
+	const struct sio_geometry *g, uint32_t max_shards, uint32_t max_rings)
 {
 	if (getrandom(&hdr->uid, sizeof(hdr->uid), GRND_NONBLOCK) != sizeof(hdr->uid))
 		hdr->uid = sio_now_ns() ^ (uint64_t)getpid() << 40;
@@ -171,6 +185,7 @@ header_fill(struct sio_pool_hdr *hdr, const struct sio_pool_opts *opts,
 	hdr->magazine_stride = g->magazine_stride;
 	hdr->n_magazines = g->n_magazines;
 	hdr->max_shards = max_shards;
+	hdr->max_rings = max_rings;
 	hdr->hint_words = g->hint_words;
 	hdr->flags = opts->flags;
 	hdr->shards_off = g->shards_off;
@@ -178,6 +193,7 @@ header_fill(struct sio_pool_hdr *hdr, const struct sio_pool_opts *opts,
 	hdr->magazines_off = g->magazines_off;
 	hdr->holders_off = g->holders_off;
 	hdr->chunks_off = g->chunks_off;
+	hdr->rings_off = g->rings_off;
 	hdr->total_size = g->total_size;
 	atomic_store_explicit(&hdr->last_given, SIO_MAG_NONE, memory_order_relaxed);
 }
@@ -221,6 +237,12 @@ payload_create(struct sio_pool *pool, const struct sio_pool_opts *opts)
 static void
 pool_drop(struct sio_pool *pool, bool unlink_names)
 {
+	uint32_t attached = atomic_load_explicit(&pool->rings_attached, memory_order_relaxed);
+
+	if (attached != 0)
+		SIO_ERR("pool %s: this process leaves it and is still attached to %u rings with "
+			"its blocks: expected it to leave these first; they cannot be used now",
+			pool->hdr->name, attached);
 	sio_local_pool_remove(pool);
 	sio_map_free(pool);
 	pthread_mutex_destroy(&pool->lock);
@@ -241,17 +263,20 @@ sio_pool_create(const struct sio_pool_opts *opts, struct sio_pool **out)
 	struct sio_segment_opts seg_opts = {.sz = sizeof(seg_opts)};
 	struct sio_geometry g;
 	struct sio_pool *pool;
-	uint32_t max_shards;
+	uint32_t max_shards, max_rings;
 	int ret = opts_check(opts);
 
 	*out = NULL;
 	if (ret != 0)
 		return ret;
 	max_shards = opts->max_shards != 0 ? opts->max_shards : DEFAULT_SHARDS;
+	max_rings = opts->max_rings != 0 ? opts->max_rings : DEFAULT_RINGS;
+	if ((opts->flags & SIO_POOL_EXACT) == 0)
+		max_rings = 0;
 	sio_pool_geometry(opts->n_blocks,
 		opts->magazine_size != 0 ? opts->magazine_size
 					 : default_magazine_size(opts->n_blocks),
-		max_shards, opts->flags, &g);
+		max_shards, max_rings, opts->flags, &g);
 	pool = calloc(1, sizeof(*pool));
 	if (pool == NULL)
 		return -ENOMEM;
@@ -267,7 +292,7 @@ sio_pool_create(const struct sio_pool_opts *opts, struct sio_pool **out)
 		return ret;
 	}
 	pool->hdr = sio_segment_data(pool->seg);
-	header_fill(pool->hdr, opts, &g, max_shards);
+	header_fill(pool->hdr, opts, &g, max_shards, max_rings);
 	ret = pool_open(pool);
 	if (ret != 0) {
 		sio_segment_detach(pool->seg);
@@ -303,14 +328,17 @@ header_check(const struct sio_pool_hdr *hdr, uint64_t size, const char *name)
 
 	if (size < sizeof(*hdr) || hdr->n_blocks < 1 || hdr->n_blocks > SIO_POOL_BLOCKS_MAX ||
 		hdr->magazine_size < SIO_MAGAZINE_MIN || hdr->magazine_size > SIO_MAGAZINE_MAX ||
-		hdr->max_shards < 1 || hdr->max_shards > SIO_POOL_SHARDS_MAX)
+		hdr->max_shards < 1 || hdr->max_shards > SIO_POOL_SHARDS_MAX ||
+		hdr->max_rings > SIO_POOL_RINGS_MAX)
 		goto damaged;
-	sio_pool_geometry(hdr->n_blocks, hdr->magazine_size, hdr->max_shards, hdr->flags, &g);
+	sio_pool_geometry(
+		hdr->n_blocks, hdr->magazine_size, hdr->max_shards, hdr->max_rings, hdr->flags, &g);
 	if (hdr->magazine_stride != g.magazine_stride || hdr->n_magazines != g.n_magazines ||
 		hdr->hint_words != g.hint_words || hdr->shards_off != g.shards_off ||
 		hdr->hints_off != g.hints_off || hdr->magazines_off != g.magazines_off ||
 		hdr->holders_off != g.holders_off || hdr->chunks_off != g.chunks_off ||
-		hdr->total_size != g.total_size || g.total_size > size)
+		hdr->rings_off != g.rings_off || hdr->total_size != g.total_size ||
+		g.total_size > size)
 		goto damaged;
 	if (memchr(hdr->name, '\0', sizeof(hdr->name)) == NULL ||
 		memchr(hdr->payload, '\0', sizeof(hdr->payload)) == NULL)

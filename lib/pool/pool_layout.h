@@ -24,6 +24,8 @@
  *     +----------------------------------+
  *     | chunks   [n_blocks]              |  where blocks lie in their creator's address space
  *     +----------------------------------+
+ *     | rings    [max_rings]             |  exact pools: the rings that holder words name
+ *     +----------------------------------+
  *
  * Truth lies in three kinds of words only: the magazine words (whose are these handles), the holder
  * words (whose is this block, in exact pools with several members) and the segment's member slots
@@ -48,7 +50,7 @@
 /** Inline also where the caller is compiled for another CPU than the callee. */
 #define SIO_INLINE static inline __attribute__((always_inline))
 
-#define SIO_POOL_LAYOUT_VERSION 1u
+#define SIO_POOL_LAYOUT_VERSION 2u
 
 /** Magazines a thief claims per round, with one barrier for all. */
 #define SIO_STEAL_ROUND 4u
@@ -120,23 +122,66 @@ _Static_assert(sizeof(struct sio_magazine) == SIO_CACHE_LINE, "one header line")
 
 /* ---- the holder word: who has this block ----
  *
- * Kept in exact pools only, and rewritten only when a block passes from one member to another,
- * always by compare-and-swap from the giver's name. In a pool with one member it never changes
- * after populate.
+ * Kept in exact pools, and rewritten only when a block passes from one member to another: by
+ * compare-and-swap from the giver's name, or plainly by who has the block in hands or reads its
+ * position of a ring next (doc/design/ownership.md, 6). In a pool with one member it never changes
+ * after populate. In a conservative pool it is 0, or the mark that recovery has put on a block that
+ * was in no magazine.
  *
  *   63 62 61                                                    0
  *  +-----+-------------------------------------------------------+
  *  |kind | MEMBER: member name (22)                              |
  *  |     | RING:   ring number (14), position (48)               |
- *  |     | QUARANTINE: name of the dead                          |
+ *  |     | OFFER:  to, or nobody (22), from (22)                 |
+ *  |     | QUARANTINE: since, seconds (40), name of a dead (22)  |
  *  +-----+-------------------------------------------------------+
  */
 #define SIO_HOLDER_KIND_SHIFT 62
 #define SIO_HOLDER_MEMBER     (0ull << SIO_HOLDER_KIND_SHIFT)
 #define SIO_HOLDER_RING	      (1ull << SIO_HOLDER_KIND_SHIFT)
 #define SIO_HOLDER_QUARANTINE (2ull << SIO_HOLDER_KIND_SHIFT)
+#define SIO_HOLDER_OFFER      (3ull << SIO_HOLDER_KIND_SHIFT)
+#define SIO_HOLDER_KIND_MASK  (3ull << SIO_HOLDER_KIND_SHIFT)
+#define SIO_HOLDER_NAME_MASK  0x3fffffull
+#define SIO_HOLDER_TO_SHIFT   22
 #define SIO_HOLDER_RING_SHIFT 48
 #define SIO_HOLDER_POS_MASK   ((1ull << SIO_HOLDER_RING_SHIFT) - 1)
+
+/* ---- the ring table: which ring a number in a holder word is ----
+ *
+ *   63                                 26 25                4 3     0
+ *  +-------------------------------------+-------------------+-------+
+ *  |  tag (38)                           | member name (22)  | state |
+ *  +-------------------------------------+-------------------+-------+
+ *
+ * FREE     no holder word has this number
+ * MAKING   the member is about to create the ring; nobody else can attach to it yet
+ * NAMED    the same, and name and uid are written
+ * BOUND    the ring was published; it lives until somebody ends it, or its name is gone
+ * ENDING   it was destroyed: nobody takes a role in it any more, who leaves last closes it
+ * CLOSING  the member takes the blocks out of it, then the entry is free
+ *
+ * Every change is a compare-and-swap and advances the tag. Entry i is that of ring number i + 1.
+ */
+#define SIO_RING_STATE_MASK   0xfull
+#define SIO_RING_FREE	      0ull
+#define SIO_RING_MAKING	      1ull
+#define SIO_RING_NAMED	      2ull
+#define SIO_RING_BOUND	      3ull
+#define SIO_RING_ENDING	      4ull
+#define SIO_RING_CLOSING      5ull
+#define SIO_RING_MEMBER_SHIFT 4
+#define SIO_RING_TAG_SHIFT    26
+#define SIO_RING_NAME_WORDS   (SIO_NAME_LEN / sizeof(uint64_t))
+
+struct sio_ring_entry {
+	_Alignas(SIO_CACHE_LINE) _Atomic uint64_t word;
+	_Atomic uint64_t uid; /**< random, also in the ring itself */
+	_Atomic uint64_t name[SIO_RING_NAME_WORDS];
+	uint64_t reserved[6];
+};
+
+_Static_assert(sizeof(struct sio_ring_entry) == 2 * SIO_CACHE_LINE, "two lines");
 
 /* ---- the shard ---- */
 
@@ -197,11 +242,14 @@ struct sio_pool_hdr {
 	uint32_t max_shards;
 	uint32_t hint_words; /**< 64-bit words of one hint map */
 	uint32_t flags;
+	uint32_t max_rings;
+	uint32_t reserved;
 	uint64_t shards_off; /**< these count from the start of this header */
 	uint64_t hints_off;
 	uint64_t magazines_off;
 	uint64_t holders_off;
 	uint64_t chunks_off;
+	uint64_t rings_off;
 	uint64_t total_size;
 
 	/**
@@ -228,6 +276,7 @@ struct sio_pool_hdr {
 _Static_assert(offsetof(struct sio_pool_hdr, n_chunks) % SIO_CACHE_LINE == 0, "own line");
 #define SIO_SHARD_NONE ((uint32_t)SIO_MAG_SHARD_MASK)
 
+_Static_assert(SIO_POOL_RINGS_MAX < 1u << (62 - SIO_HOLDER_RING_SHIFT), "a ring number fits");
 _Static_assert(SIO_POOL_SHARDS_MAX <= SIO_SHARD_NONE, "a shard number fits the word");
 _Static_assert(SIO_MAGAZINE_MAX <= SIO_MAG_COUNT_MASK, "a count fits the word");
 _Static_assert(SIO_MEMBER_BITS == 22, "a member name fits the word");
@@ -289,6 +338,59 @@ sio_mag_next(uint64_t old, uint64_t owner, uint32_t count)
 	return ((old >> SIO_MAG_TAG_SHIFT) + 1) << SIO_MAG_TAG_SHIFT |
 	       (uint64_t)count << SIO_MAG_COUNT_SHIFT | owner;
 #endif
+}
+
+/** The entry's word that follows old. */
+static inline uint64_t
+sio_ring_next(uint64_t old, uint64_t state, sio_member_t member)
+{
+	return ((old >> SIO_RING_TAG_SHIFT) + 1) << SIO_RING_TAG_SHIFT |
+	       (uint64_t)member << SIO_RING_MEMBER_SHIFT | state;
+}
+
+static inline uint64_t
+sio_ring_state(uint64_t word)
+{
+	return word & SIO_RING_STATE_MASK;
+}
+
+static inline sio_member_t
+sio_ring_member(uint64_t word)
+{
+	return (sio_member_t)(word >> SIO_RING_MEMBER_SHIFT & SIO_HOLDER_NAME_MASK);
+}
+
+/** The holder word of the block at a position of a ring. */
+static inline uint64_t
+sio_holder_ring(uint32_t number, uint64_t position)
+{
+	return SIO_HOLDER_RING | (uint64_t)number << SIO_HOLDER_RING_SHIFT |
+	       (position & SIO_HOLDER_POS_MASK);
+}
+
+/** The ring number of such a word. */
+static inline uint32_t
+sio_holder_number(uint64_t holder)
+{
+	return (uint32_t)((holder & ~SIO_HOLDER_KIND_MASK) >> SIO_HOLDER_RING_SHIFT);
+}
+
+static inline uint64_t
+sio_holder_offer(sio_member_t from, sio_member_t to)
+{
+	return SIO_HOLDER_OFFER | (uint64_t)to << SIO_HOLDER_TO_SHIFT | from;
+}
+
+static inline sio_member_t
+sio_offer_from(uint64_t holder)
+{
+	return (sio_member_t)(holder & SIO_HOLDER_NAME_MASK);
+}
+
+static inline sio_member_t
+sio_offer_to(uint64_t holder)
+{
+	return (sio_member_t)(holder >> SIO_HOLDER_TO_SHIFT & SIO_HOLDER_NAME_MASK);
 }
 
 #endif /* SIO_POOL_LAYOUT_H */

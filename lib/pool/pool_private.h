@@ -17,6 +17,7 @@
  *     take_give.c  the data path; its fastest part is in pool_fast.h
  *     info.c       counters and facts
  *     recover.c    what the dead held
+ *     ring_table.c the rings that holder words name
  *     audit.c      walking everything
  */
 
@@ -67,6 +68,9 @@ struct sio_pool {
 	_Atomic uint64_t *hints[2]; /**< SIO_HINT_... */
 	_Atomic uint64_t *holders;
 	struct sio_chunk *chunks;
+	struct sio_ring_entry *rings;
+	uint32_t max_rings;
+	_Atomic uint32_t rings_attached; /**< ends of rings with this pool's blocks, here */
 	struct sio_map *_Atomic map;
 	struct sio_segment *seg;
 	struct sio_segment *payload;
@@ -311,10 +315,11 @@ bool sio_steal_round(
 
 struct sio_geometry {
 	uint32_t magazine_size, magazine_stride, n_magazines, hint_words;
-	uint64_t shards_off, hints_off, magazines_off, holders_off, chunks_off, total_size;
+	uint64_t shards_off, hints_off, magazines_off, holders_off, chunks_off, rings_off;
+	uint64_t total_size;
 };
 
 void sio_pool_geometry(uint32_t n_blocks, uint32_t magazine_size, uint32_t max_shards,
-	uint32_t flags, struct sio_geometry *geometry);
+	uint32_t max_rings, uint32_t flags, struct sio_geometry *geometry);
 
 #endif /* SIO_POOL_PRIVATE_H */

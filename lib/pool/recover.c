@@ -10,8 +10,8 @@
  *
  * Order. First of all it is fixed who is dead; then comes the barrier. Who joins and dies meanwhile
  * is left for the next recovery: its swaps may be later than this barrier, its gives later than
- * this walk. Then magazines, then (exact pools) blocks that lie in no magazine, then shards, then
- * the member slots. A block that carries a dead name and lies in somebody's magazine is left to who
+ * this walk. Then magazines, then (exact pools) rings, then blocks that lie in no magazine and no
+ * ring, then shards, then the member slots. A block that carries a dead name and lies in somebody's magazine is left to who
  * claims that magazine. Since the dead give nothing any more, and the living give only what carries
  * their own name, a block of a dead name can leave magazines but not enter one: who finds it in
  * none, has found it in hands.
@@ -28,22 +28,15 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include "pool/pool_private.h"
+#include "pool/recover.h"
 #include "segment/barrier.h"
 #include "segment/log.h"
 
 /* Looks again so often at an owner that is inside. */
 #define LOOKS 1000
 
-struct recovery {
-	struct sio_local local;
-	struct sio_dead dead;
-	struct sio_recover_report report;
-	bool barrier; /**< was issued */
-};
-
 static void
-find_dead(struct recovery *r)
+find_dead(struct sio_recovery *r)
 {
 	for (unsigned int i = 0; i < SIO_MEMBERS_MAX; i++) {
 		struct sio_member_info info;
@@ -58,7 +51,7 @@ find_dead(struct recovery *r)
 
 /* Whether the living owner that a dead thief swapped a magazine out of cannot be at work on it. */
 static bool
-owner_is_away(struct recovery *r, uint64_t word)
+owner_is_away(struct sio_recovery *r, uint64_t word)
 {
 	struct sio_pool *pool = r->local.pool;
 	uint32_t s = sio_mag_shard(word), epoch;
@@ -81,7 +74,7 @@ owner_is_away(struct recovery *r, uint64_t word)
 }
 
 static void
-settle_magazine(struct recovery *r, uint32_t m)
+settle_magazine(struct sio_recovery *r, uint32_t m)
 {
 	struct sio_pool *pool = r->local.pool;
 	struct sio_magazine *mag = sio_magazine_at(pool, m);
@@ -106,10 +99,11 @@ settle_magazine(struct recovery *r, uint32_t m)
 	sio_depot_give(&r->local, &slot);
 }
 
-/* One bit per block that lies in a magazine, whatever the magazine's state. */
+/* Every block that lies in a magazine, whatever the magazine's state. */
 static void
-mark_magazines(const struct sio_pool *pool, uint8_t *marks)
+mark_magazines(struct sio_recovery *r)
 {
+	struct sio_pool *pool = r->local.pool;
 	uint32_t top = sio_magazines_top(pool);
 
 	for (uint32_t m = 0; m < top; m++) {
@@ -117,31 +111,33 @@ mark_magazines(const struct sio_pool *pool, uint8_t *marks)
 		/* acquire: the handles below it */
 		uint32_t count = atomic_load_explicit(&mag->count, memory_order_acquire);
 
-		for (uint32_t i = 0; i < count && i < pool->magazine_size; i++) {
-			uint32_t handle = sio_entry_handle(pool, mag, i);
-
-			if (handle < pool->n_blocks)
-				marks[handle / 8] |= (uint8_t)(1u << (handle % 8));
-		}
+		for (uint32_t i = 0; i < count && i < pool->magazine_size; i++)
+			sio_recovery_mark(r, sio_entry_handle(pool, mag, i));
 	}
 }
 
+/* True of a block that is in the hands of the dead, or on its way from or to one. */
+static bool
+holder_is_dead(const struct sio_recovery *r, uint64_t holder)
+{
+	if ((holder & SIO_HOLDER_KIND_MASK) == SIO_HOLDER_OFFER)
+		return sio_dead_name(&r->dead, sio_offer_from(holder)) ||
+		       sio_dead_name(&r->dead, sio_offer_to(holder));
+	return sio_dead_holder(&r->dead, holder);
+}
+
 /* Exact pools: blocks in the hands of the dead. */
-static int
-settle_hands(struct recovery *r)
+static void
+settle_hands(struct sio_recovery *r)
 {
 	struct sio_pool *pool = r->local.pool;
 	uint32_t populated = atomic_load_explicit(&pool->hdr->populated, memory_order_acquire);
-	uint8_t *marks = calloc(pool->n_blocks / 8 + 1, 1);
 
-	if (marks == NULL)
-		return -ENOMEM;
-	mark_magazines(pool, marks);
 	for (uint32_t b = 0; b < populated && b < pool->n_blocks; b++) {
-		uint64_t holder = atomic_load_explicit(&pool->holders[b], memory_order_relaxed);
+		/* acquire: the marks are older; partner: who took it from a magazine or ring */
+		uint64_t holder = atomic_load_explicit(&pool->holders[b], memory_order_acquire);
 
-		if ((marks[b / 8] & 1u << (b % 8)) != 0 || holder >> SIO_HOLDER_KIND_SHIFT != 0 ||
-			!sio_dead_name(&r->dead, (sio_member_t)holder))
+		if (sio_recovery_marked(r, b) || !holder_is_dead(r, holder))
 			continue;
 		if (!atomic_compare_exchange_strong_explicit(&pool->holders[b], &holder,
 			    SIO_HOLDER_MEMBER | r->local.member, memory_order_acq_rel,
@@ -150,13 +146,30 @@ settle_hands(struct recovery *r)
 		sio_local_give_one(&r->local, b);
 		r->report.blocks_hands++;
 	}
-	free(marks);
-	return 0;
+}
+
+/* Exact pools: what lies in no magazine, in rings and in hands. */
+static int
+settle_outside(struct sio_recovery *r)
+{
+	int ret;
+
+	r->marks = calloc(r->local.pool->n_blocks / 8 + 1, 1);
+	if (r->marks == NULL)
+		return -ENOMEM;
+	ret = sio__rings_settle(r);
+	if (ret == 0 && r->report.dead_members != 0 && !r->blind) {
+		mark_magazines(r);
+		settle_hands(r);
+	}
+	r->report.left += r->blind;
+	free(r->marks);
+	return ret;
 }
 
 /* Blocks that this process cannot make new. Their holders stay unburied. */
 static void
-count_unrenewed(struct recovery *r)
+count_unrenewed(struct sio_recovery *r)
 {
 	struct sio_pool *pool = r->local.pool;
 	uint32_t populated = atomic_load_explicit(&pool->hdr->populated, memory_order_acquire);
@@ -177,7 +190,7 @@ sio_pool_set_renew(struct sio_pool *pool, sio_renew_t renew, void *arg)
 }
 
 static void
-settle_shards(struct recovery *r)
+settle_shards(struct sio_recovery *r)
 {
 	struct sio_pool *pool = r->local.pool;
 	uint32_t top = sio_shards_top(pool);
@@ -197,7 +210,7 @@ settle_shards(struct recovery *r)
  * A put-back by a thief that was stopped meanwhile may have brought a dead name back: then not yet.
  */
 static void
-bury(struct recovery *r)
+bury(struct sio_recovery *r)
 {
 	struct sio_pool *pool = r->local.pool;
 
@@ -209,7 +222,7 @@ bury(struct recovery *r)
 int
 sio_pool_recover(struct sio_pool *pool, struct sio_recover_report *report)
 {
-	struct recovery r = {.dead = {.pool = pool}};
+	struct sio_recovery r = {.dead = {.pool = pool}};
 	uint64_t began = sio_now_ns();
 	sio_member_t self = sio_segment_self(pool->seg);
 	uint32_t top;
@@ -225,11 +238,11 @@ sio_pool_recover(struct sio_pool *pool, struct sio_recover_report *report)
 	top = sio_magazines_top(pool);
 	for (uint32_t m = 0; m < top; m++)
 		settle_magazine(&r, m);
-	if (pool->exact && r.report.dead_members != 0) {
+	if (pool->exact) {
 		if ((pool->hdr->flags & SIO_POOL_RENEW) != 0 && pool->renew == NULL)
 			count_unrenewed(&r);
 		else
-			ret = settle_hands(&r);
+			ret = settle_outside(&r);
 	}
 	sio_local_flush(&r.local);
 	settle_shards(&r);
@@ -238,9 +251,11 @@ sio_pool_recover(struct sio_pool *pool, struct sio_recover_report *report)
 	r.report.ns = sio_now_ns() - began;
 	if (r.report.dead_members != 0)
 		SIO_NOTICE("pool %s: recovered %u dead members: %u free blocks in %u magazines, %u "
-			   "in hands; %u magazines left",
+			   "in hands, %u on the way into rings; %u put back into queues, where %u "
+			   "are; %u things left",
 			pool->hdr->name, r.report.dead_members, r.report.blocks_shards,
-			r.report.magazines, r.report.blocks_hands, r.report.left);
+			r.report.magazines, r.report.blocks_hands, r.report.blocks_rings,
+			r.report.requeued, r.report.queued, r.report.left);
 	if (report != NULL)
 		*report = r.report;
 	return ret;

@@ -3,14 +3,8 @@
  */
 
 /*
- * Creating, attaching and leaving rings, and who has which role.
- *
- * A role is one word with a member's name in it. It goes from NONE or from the name of a dead
- * member to the name of who attaches, and back to NONE when that one leaves, each time by
- * compare-and-swap; so at most one living process has it. A death before the swap leaves a member
- * without a role, after it a role of a dead member, which the next one takes over. Who takes over
- * reads its position from the ring: the consumer where the consumer's word is, the producer where
- * the lines end.
+ * Creating, attaching and leaving rings. Who takes a role over (rbuff_roles.c) reads its position
+ * from the ring: the consumer where the consumer's word is, the producer where the lines end.
  */
 
 #include <errno.h>
@@ -204,83 +198,6 @@ sio_rbuff_peek(const struct sio_rbuff *ring, uint64_t position, void *element)
 	return line_end(ring, position) == position ? -ENOENT : 0;
 }
 
-/* ---- roles ---- */
-
-enum sio_member_state
-sio__rbuff_role_state(const struct sio_rbuff *ring, enum sio_rbuff_role role)
-{
-	sio_member_t member =
-		atomic_load_explicit(&ring->shared->roles[role], memory_order_acquire);
-
-	if (member == SIO_MEMBER_NONE)
-		return SIO_MEMBER_FREE;
-	switch (sio_member_state(ring->seg, member)) {
-	case SIO_MEMBER_LIVE:
-	case SIO_MEMBER_JOINING:
-		return SIO_MEMBER_LIVE;
-	case SIO_MEMBER_FREE: /* buried with its role on: who leaves gives up the role first */
-	case SIO_MEMBER_DEAD:
-	default:
-		return SIO_MEMBER_DEAD;
-	}
-}
-
-enum sio_member_state
-sio_rbuff_peer(struct sio_rbuff *ring)
-{
-	return sio__rbuff_role_state(ring,
-		ring->role == SIO_RBUFF_OBSERVER ? SIO_RBUFF_PRODUCER : rbuff_other(ring->role));
-}
-
-/**
- * Frees the slot of a dead member that has no role left here: it held nothing else in this segment.
- */
-static void
-bury_if_roleless(struct sio_rbuff *ring, sio_member_t dead)
-{
-	for (int i = 0; i < 2; i++)
-		if (atomic_load_explicit(&ring->shared->roles[i], memory_order_acquire) == dead)
-			return;
-	sio_member_bury(ring->seg, dead);
-}
-
-static int
-role_take(struct sio_rbuff *ring, enum sio_rbuff_role role)
-{
-	_Atomic sio_member_t *word = &ring->shared->roles[role];
-	sio_member_t self = sio_segment_self(ring->seg);
-	sio_member_t had = atomic_load_explicit(word, memory_order_acquire);
-
-	if (self == SIO_MEMBER_NONE)
-		return -EPERM;
-	if (had != SIO_MEMBER_NONE && sio__rbuff_role_state(ring, role) != SIO_MEMBER_DEAD) {
-		SIO_ERR("ring '%s' has a living %s already", sio_segment_name(ring->seg),
-			role == SIO_RBUFF_PRODUCER ? "producer" : "consumer");
-		return -EBUSY;
-	}
-	/*
-	 * acquire: the predecessor's positions; release: pairs with who looks for this side's state
-	 */
-	if (!atomic_compare_exchange_strong_explicit(
-		    word, &had, self, memory_order_acq_rel, memory_order_acquire))
-		return -EBUSY; /* somebody else took it this moment */
-	ring->self = self;
-	if (had != SIO_MEMBER_NONE)
-		bury_if_roleless(ring, had);
-	return 0;
-}
-
-static void
-role_leave(struct sio_rbuff *ring)
-{
-	sio_member_t self = ring->self;
-
-	if (ring->side == NULL || self == SIO_MEMBER_NONE || sio_segment_self(ring->seg) != self)
-		return; /* an observer, or a forked child, which never had it */
-	atomic_compare_exchange_strong_explicit(&ring->shared->roles[ring->role], &self,
-		SIO_MEMBER_NONE, memory_order_release, memory_order_relaxed);
-}
-
 /* ---- cursors ---- */
 
 static size_t
@@ -348,13 +265,19 @@ side_start(struct sio_rbuff *ring)
 		side->position = consumed;
 		side->limit = consumed;
 	}
+	if (ring->pool != NULL)
+		sio__rbuff_blocks_start(ring);
 	side->line = side->first + line_of(ring, side->position);
 	side->in_line = (uint32_t)(side->position % ring->per_line);
 	/* the producer's word may be behind what its predecessor published */
 	atomic_store_explicit(side->mine, side->position, memory_order_release);
 	/* a predecessor may have died in its sleep */
 	atomic_store_explicit(&shared->control.sleeping[ring->role], 0, memory_order_relaxed);
-	side->kind = ring->role == SIO_RBUFF_PRODUCER ? RBUFF_WRITES : RBUFF_READS;
+	if (ring->pool != NULL)
+		side->kind =
+			ring->role == SIO_RBUFF_PRODUCER ? RBUFF_WRITES_BLOCKS : RBUFF_READS_BLOCKS;
+	else
+		side->kind = ring->role == SIO_RBUFF_PRODUCER ? RBUFF_WRITES : RBUFF_READS;
 	return 0;
 }
 
@@ -364,7 +287,9 @@ static void
 ring_close(struct sio_rbuff *ring)
 {
 	if (ring->seg != NULL) {
-		role_leave(ring);
+		sio__rbuff_role_leave(ring);
+		if (ring->pool != NULL)
+			sio__rbuff_blocks_leave(ring);
 		sio_segment_detach(ring->seg);
 	}
 	if (ring->side != NULL)
@@ -374,7 +299,8 @@ ring_close(struct sio_rbuff *ring)
 
 /** The handle of a complete ring; the segment becomes the handle's, also on failure. */
 static int
-ring_open(struct sio_segment *seg, enum sio_rbuff_role role, struct sio_rbuff **out)
+ring_open(struct sio_segment *seg, enum sio_rbuff_role role, struct sio_pool *pool,
+	struct sio_rbuff **out)
 {
 	struct sio_rbuff *ring = calloc(1, sizeof(*ring));
 	int rc;
@@ -387,10 +313,12 @@ ring_open(struct sio_segment *seg, enum sio_rbuff_role role, struct sio_rbuff **
 	ring->shared = sio_segment_data(seg);
 	ring->role = role;
 	rc = geometry_take(ring);
+	if (rc == 0 && (role != SIO_RBUFF_OBSERVER || pool != NULL))
+		rc = sio__rbuff_pool_set(ring, pool);
 	if (rc == 0 && role != SIO_RBUFF_OBSERVER) {
 		rc = side_new(&ring->side);
 		if (rc == 0)
-			rc = role_take(ring, role);
+			rc = sio__rbuff_role_take(ring);
 		if (rc == 0)
 			rc = side_start(ring);
 	}
@@ -419,6 +347,34 @@ constants_set(struct rbuff_layout *shared, const struct sio_rbuff_opts *opts)
 	return 0;
 }
 
+/* Fills, opens and publishes the segment, which is lost on failure. */
+static int
+ring_make(struct sio_segment *seg, const struct sio_rbuff_opts *opts, struct sio_rbuff **out)
+{
+	struct rbuff_constants *c = &((struct rbuff_layout *)sio_segment_data(seg))->constants;
+	uint32_t number = 0;
+	int rc = constants_set(sio_segment_data(seg), opts);
+
+	if (rc == 0 && opts->carries != NULL)
+		rc = sio__rbuff_number_take(c, opts);
+	if (rc < 0) {
+		sio_segment_detach(seg);
+		return rc;
+	}
+	number = c->number;
+	rc = ring_open(seg, opts->role, opts->carries, out);
+	if (rc == 0) {
+		rc = sio_segment_publish(seg);
+		if (rc < 0) {
+			ring_close(*out);
+			*out = NULL;
+		}
+	}
+	if (number != 0)
+		sio__rbuff_number_use(opts->carries, number, rc == 0);
+	return rc;
+}
+
 int
 sio_rbuff_create(const struct sio_rbuff_opts *opts, struct sio_rbuff **out)
 {
@@ -440,24 +396,18 @@ sio_rbuff_create(const struct sio_rbuff_opts *opts, struct sio_rbuff **out)
 	rc = sio_segment_create(&so, &seg);
 	if (rc < 0)
 		return rc;
-	rc = constants_set(sio_segment_data(seg), opts);
-	if (rc < 0) {
-		sio_segment_detach(seg);
-		return rc;
-	}
-	rc = ring_open(seg, opts->role, out);
-	if (rc < 0)
-		return rc;
-	rc = sio_segment_publish(seg);
-	if (rc < 0) {
-		ring_close(*out);
-		*out = NULL;
-	}
-	return rc;
+	return ring_make(seg, opts, out);
 }
 
 int
 sio_rbuff_attach(const char *name, enum sio_rbuff_role role, struct sio_rbuff **out)
+{
+	return sio_rbuff_attach_blocks(name, role, NULL, out);
+}
+
+int
+sio_rbuff_attach_blocks(
+	const char *name, enum sio_rbuff_role role, struct sio_pool *pool, struct sio_rbuff **out)
 {
 	struct sio_segment_attach_opts ao = {.sz = sizeof(ao),
 		.kind = SIO_KIND_RING,
@@ -472,7 +422,7 @@ sio_rbuff_attach(const char *name, enum sio_rbuff_role role, struct sio_rbuff **
 	rc = sio_segment_attach(name, &ao, &seg);
 	if (rc < 0)
 		return rc;
-	return ring_open(seg, role, out);
+	return ring_open(seg, role, pool, out);
 }
 
 void
@@ -491,7 +441,10 @@ sio_rbuff_destroy(struct sio_rbuff *ring)
 {
 	if (ring == NULL)
 		return;
-	sio_segment_unlink(ring->seg);
+	if (rbuff_constants(ring)->number != 0)
+		sio__rbuff_end(ring);
+	else
+		sio_segment_unlink(ring->seg);
 	sio__rbuff_wake_all(&ring->shared->control);
 	ring_close(ring);
 }
@@ -536,10 +489,11 @@ sio_rbuff_info(const struct sio_rbuff *ring, struct sio_rbuff_info *info)
 	info->state = sio_rbuff_state(ring);
 	info->count = sio_rbuff_count(ring);
 	info->cookie = shared->constants.cookie;
-	info->producer =
-		atomic_load_explicit(&shared->roles[SIO_RBUFF_PRODUCER], memory_order_acquire);
-	info->consumer =
-		atomic_load_explicit(&shared->roles[SIO_RBUFF_CONSUMER], memory_order_acquire);
+	info->number = shared->constants.number;
+	info->producer = rbuff_role_ring_member(
+		atomic_load_explicit(&shared->roles[SIO_RBUFF_PRODUCER], memory_order_acquire));
+	info->consumer = rbuff_role_ring_member(
+		atomic_load_explicit(&shared->roles[SIO_RBUFF_CONSUMER], memory_order_acquire));
 }
 
 struct sio_segment *

@@ -25,6 +25,15 @@
  * leaves the elements unconsumed; its successor reads them again. Death before w4 or r4 leaves a
  * sleeper to its own bounded sleep. In no case does the other side wait for anything.
  *
+ * In a ring that carries blocks there is one more step on each side (doc/design/ownership.md, 6):
+ *
+ *   wb     producer   holder words of all blocks   plain     before w2; each was looked at: mine
+ *   rb     consumer   holder words of all blocks   plain     before r3; each was looked at: (ring, p)
+ *
+ * Both are stores to words that nobody else writes meanwhile. A death after a part of wb leaves
+ * blocks at positions that were not published, after a part of rb blocks in the consumer's name at
+ * positions that are not consumed: recovery takes the first and queues the second again.
+ *
  * No end word and no position of the other side is believed: the cursors are private, and what is
  * read from shared memory only ever limits how many elements of which private cursor says where may
  * be touched.
@@ -33,7 +42,9 @@
 #include <errno.h>
 #include <limits.h>
 #include <string.h>
+#include "pool/pool_layout.h"
 #include "rbuff_private.h"
+#include "segment/log.h"
 #include "segment/plant.h"
 
 #define LIKELY(x)   __builtin_expect(!!(x), 1)
@@ -159,15 +170,72 @@ write_refused(uint32_t state)
 	return state & SIO_RBUFF_DOWN ? -ESHUTDOWN : -EROFS;
 }
 
+/* The handle of an element's block: its first 4 bytes. */
+static inline uint32_t
+handle_of(const unsigned char *element)
+{
+	uint32_t handle;
+
+	memcpy(&handle, element, sizeof(handle));
+	return handle;
+}
+
+/** Are all of the blocks that the elements name this member's? */
+static bool
+blocks_mine(const struct rbuff_side *side, const unsigned char *elements, uint32_t n)
+{
+	uint64_t other = 0;
+
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t handle = handle_of(elements + (size_t)i * side->element_size);
+
+		if (UNLIKELY(handle >= side->n_blocks))
+			return false;
+		other |= atomic_load_explicit(&side->holders[handle], memory_order_relaxed) ^
+			 side->me;
+	}
+	return other == 0;
+}
+
+/** wb */
+static void
+blocks_to_ring(const struct rbuff_side *side, const unsigned char *elements, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++)
+		atomic_store_explicit(
+			&side->holders[handle_of(elements + (size_t)i * side->element_size)],
+			sio_holder_ring(side->number, side->position + i), memory_order_relaxed);
+}
+
+/** rb. @return elements left, moved together */
+static uint32_t
+blocks_from_ring(struct rbuff_side *side, unsigned char *elements, uint32_t n, uint64_t position)
+{
+	size_t size = side->element_size;
+	uint32_t kept = 0;
+
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t handle = handle_of(elements + i * size);
+
+		if (UNLIKELY(handle >= side->n_blocks ||
+			     atomic_load_explicit(&side->holders[handle], memory_order_relaxed) !=
+				     sio_holder_ring(side->number, position + i)))
+			continue;
+		atomic_store_explicit(&side->holders[handle], side->me, memory_order_relaxed);
+		if (UNLIKELY(kept != i))
+			memcpy(elements + kept * size, elements + i * size, size);
+		kept++;
+	}
+	return kept;
+}
+
 static inline __attribute__((always_inline)) int
-ring_write(struct sio_rbuff *ring, const void *elements, uint32_t n, bool bulk)
+ring_write(struct sio_rbuff *ring, const void *elements, uint32_t n, bool bulk, bool blocks)
 {
 	struct rbuff_side *side = ring->side;
 	uint64_t room;
 	uint32_t state;
 
-	if (UNLIKELY(!side || side->kind != RBUFF_WRITES))
-		return -EPERM;
 	/* acquire: a write begun after somebody saw the state set finds it set */
 	state = atomic_load_explicit(&side->control->state, memory_order_acquire);
 	if (UNLIKELY(state & (SIO_RBUFF_RDONLY | SIO_RBUFF_DOWN)))
@@ -187,6 +255,11 @@ ring_write(struct sio_rbuff *ring, const void *elements, uint32_t n, bool bulk)
 	}
 	if (UNLIKELY(n == 0))
 		return 0;
+	if (blocks) {
+		if (!blocks_mine(side, elements, n))
+			return -EACCES;
+		blocks_to_ring(side, elements, n);
+	}
 	switch (side->element_size) {
 	case 4:
 		put(side, elements, n, SIO_RBUFF_PER_LINE_4, 4, SIO_RBUFF_OFFSET_4);
@@ -204,16 +277,36 @@ ring_write(struct sio_rbuff *ring, const void *elements, uint32_t n, bool bulk)
 	return (int)n;
 }
 
+/** The ring carries blocks, or this handle does not write. */
+static __attribute__((noinline)) int
+write_other(struct sio_rbuff *ring, const void *elements, uint32_t n, bool bulk)
+{
+	if (!ring->side || ring->side->kind != RBUFF_WRITES_BLOCKS)
+		return -EPERM;
+	return ring_write(ring, elements, n, bulk, true);
+}
+
+/** Does a handle's side say that it is of this kind? */
+static inline bool
+is_kind(const struct sio_rbuff *ring, enum rbuff_kind kind)
+{
+	return LIKELY(ring->side != NULL) && LIKELY(ring->side->kind == kind);
+}
+
 int
 sio_rbuff_write_bulk(struct sio_rbuff *ring, const void *elements, unsigned int n)
 {
-	return ring_write(ring, elements, n, true);
+	if (!is_kind(ring, RBUFF_WRITES))
+		return write_other(ring, elements, n, true);
+	return ring_write(ring, elements, n, true, false);
 }
 
 int
 sio_rbuff_write_burst(struct sio_rbuff *ring, const void *elements, unsigned int n)
 {
-	return ring_write(ring, elements, n, false);
+	if (!is_kind(ring, RBUFF_WRITES))
+		return write_other(ring, elements, n, false);
+	return ring_write(ring, elements, n, false, false);
 }
 
 /* ---- reading ---- */
@@ -238,12 +331,14 @@ published_after(uint64_t end, uint64_t position, uint32_t left)
 }
 
 /**
- * Reads n elements, or as many as there are if not whole. @return number read; -EPROTO for a bad
- * end word
+ * Reads n elements, or as many as there are if not whole.
+ *
+ * @param blocks takes their blocks over, and leaves out those that are not the ring's
+ * @return number read; -EPROTO for a bad end word; -EAGAIN some were read and all left out
  */
 static inline __attribute__((always_inline)) int
-get(struct rbuff_side *side, void *elements, uint32_t n, bool whole, const uint32_t per_line,
-	const size_t size, const size_t offset)
+get(struct rbuff_side *side, void *elements, uint32_t n, bool whole, bool blocks,
+	const uint32_t per_line, const size_t size, const size_t offset)
 {
 	unsigned char *to = elements;
 	struct rbuff_line *line = side->line;
@@ -292,13 +387,21 @@ get(struct rbuff_side *side, void *elements, uint32_t n, bool whole, const uint3
 				line = side->first;
 		}
 	} while (left != 0);
+	n -= left;
+	if (blocks) {
+		/* the cursor is where they began */
+		uint32_t kept = blocks_from_ring(side, elements, n, side->position);
+
+		side->skipped += n - kept;
+		n = kept;
+	}
 	side->line = line;
 	side->in_line = in_line;
 	side->position = position;
 	side->limit = limit;
 	/* r3 */
 	atomic_store_explicit(side->mine, position, memory_order_release);
-	return (int)(n - left);
+	return blocks && n == 0 ? -EAGAIN : (int)n;
 }
 
 /**
@@ -325,8 +428,8 @@ ready(const struct rbuff_side *side, uint32_t n, const uint32_t per_line)
 }
 
 static inline __attribute__((always_inline)) int
-take(struct rbuff_side *side, void *elements, uint32_t n, bool bulk, const uint32_t per_line,
-	const size_t size, const size_t offset)
+take(struct rbuff_side *side, void *elements, uint32_t n, bool bulk, bool blocks,
+	const uint32_t per_line, const size_t size, const size_t offset)
 {
 	if (bulk) {
 		int r = ready(side, n, per_line);
@@ -334,20 +437,22 @@ take(struct rbuff_side *side, void *elements, uint32_t n, bool bulk, const uint3
 		if (r <= 0)
 			return r;
 	}
-	return get(side, elements, n, bulk, per_line, size, offset);
+	return get(side, elements, n, bulk, blocks, per_line, size, offset);
 }
 
 static inline __attribute__((always_inline)) int
-take_sized(struct rbuff_side *side, void *elements, uint32_t n, bool bulk)
+take_sized(struct rbuff_side *side, void *elements, uint32_t n, bool bulk, bool blocks)
 {
 	switch (side->element_size) {
 	case 4:
-		return take(side, elements, n, bulk, SIO_RBUFF_PER_LINE_4, 4, SIO_RBUFF_OFFSET_4);
+		return take(side, elements, n, bulk, blocks, SIO_RBUFF_PER_LINE_4, 4,
+			SIO_RBUFF_OFFSET_4);
 	case 8:
-		return take(side, elements, n, bulk, SIO_RBUFF_PER_LINE_8, 8, SIO_RBUFF_OFFSET_8);
+		return take(side, elements, n, bulk, blocks, SIO_RBUFF_PER_LINE_8, 8,
+			SIO_RBUFF_OFFSET_8);
 	default:
-		return take(
-			side, elements, n, bulk, SIO_RBUFF_PER_LINE_16, 16, SIO_RBUFF_OFFSET_16);
+		return take(side, elements, n, bulk, blocks, SIO_RBUFF_PER_LINE_16, 16,
+			SIO_RBUFF_OFFSET_16);
 	}
 }
 
@@ -374,13 +479,11 @@ nothing_read(const struct rbuff_side *side)
 }
 
 static inline __attribute__((always_inline)) int
-ring_read(struct sio_rbuff *ring, void *elements, uint32_t n, bool bulk)
+ring_read(struct sio_rbuff *ring, void *elements, uint32_t n, bool bulk, bool blocks)
 {
 	struct rbuff_side *side = ring->side;
 	int r;
 
-	if (UNLIKELY(!side || side->kind != RBUFF_READS))
-		return -EPERM;
 	if (UNLIKELY(n == 0))
 		return 0;
 	if (UNLIKELY(n > side->capacity)) {
@@ -388,14 +491,14 @@ ring_read(struct sio_rbuff *ring, void *elements, uint32_t n, bool bulk)
 			return -EINVAL;
 		n = side->capacity;
 	}
-	r = take_sized(side, elements, n, bulk);
+	r = take_sized(side, elements, n, bulk, blocks);
 	if (UNLIKELY(r == 0)) {
 		r = nothing_read(side);
 		if (r != 1)
 			return r;
-		r = take_sized(side, elements, n, bulk);
+		r = take_sized(side, elements, n, bulk, blocks);
 	}
-	if (UNLIKELY(r <= 0))
+	if (UNLIKELY(r <= 0) && !(blocks && r == -EAGAIN))
 		return r;
 	/* r4 */
 	if (UNLIKELY(sleeps(side, SIO_RBUFF_PRODUCER)))
@@ -403,14 +506,46 @@ ring_read(struct sio_rbuff *ring, void *elements, uint32_t n, bool bulk)
 	return r;
 }
 
+/** The ring carries blocks, or this handle does not read. */
+static __attribute__((noinline)) int
+read_other(struct sio_rbuff *ring, void *elements, uint32_t n, bool bulk)
+{
+	uint64_t skipped;
+	int r;
+
+	if (!ring->side || ring->side->kind != RBUFF_READS_BLOCKS)
+		return -EPERM;
+	skipped = ring->side->skipped;
+	/* what a wrong writer put there is stepped over, at most a ring full of it */
+	for (uint32_t i = 0;; i++) {
+		r = ring_read(ring, elements, n, bulk, true);
+		if (LIKELY(r != -EAGAIN))
+			break;
+		if (i == ring->side->capacity) {
+			r = 0;
+			break;
+		}
+	}
+	if (UNLIKELY(ring->side->skipped != skipped))
+		SIO_WARN("ring '%s': %llu elements left out: their blocks are not the ring's at "
+			 "that position. Was a block written twice?",
+			sio_segment_name(ring->seg),
+			(unsigned long long)(ring->side->skipped - skipped));
+	return r;
+}
+
 int
 sio_rbuff_read_bulk(struct sio_rbuff *ring, void *elements, unsigned int n)
 {
-	return ring_read(ring, elements, n, true);
+	if (!is_kind(ring, RBUFF_READS))
+		return read_other(ring, elements, n, true);
+	return ring_read(ring, elements, n, true, false);
 }
 
 int
 sio_rbuff_read_burst(struct sio_rbuff *ring, void *elements, unsigned int n)
 {
-	return ring_read(ring, elements, n, false);
+	if (!is_kind(ring, RBUFF_READS))
+		return read_other(ring, elements, n, false);
+	return ring_read(ring, elements, n, false, false);
 }

@@ -45,7 +45,7 @@
 #include <stdatomic.h>
 #include <slabio/rbuff.h>
 
-#define SIO_RBUFF_LAYOUT_VERSION 1u
+#define SIO_RBUFF_LAYOUT_VERSION 2u
 
 #define SIO_RBUFF_PER_LINE_4  14u
 #define SIO_RBUFF_PER_LINE_8  7u
@@ -73,6 +73,8 @@ struct rbuff_constants {
 	 */
 	uint32_t number;
 	uint32_t reserved;
+	uint64_t uid;	   /**< random; the pool's entry of that number has it too */
+	uint64_t pool_uid; /**< of the pool that the number is in */
 	uint64_t cookie;
 	char pool[SIO_NAME_LEN];
 	char pair[SIO_NAME_LEN];
@@ -98,10 +100,11 @@ struct rbuff_control {
 struct rbuff_layout {
 	_Alignas(2 * SIO_CACHE_LINE) struct rbuff_constants constants;
 	/**
-	 * By enum sio_rbuff_role: the member's name, or SIO_MEMBER_NONE. By compare-and-swap from
-	 * NONE or a dead name.
+	 * By enum sio_rbuff_role: who has it, or RBUFF_ROLE_NONE; see below. By compare-and-swap:
+	 * NONE -> me, me -> NONE; in a ring with number 0 also a dead one -> me; in a ring with a
+	 * number a dead one -> settling(me) -> NONE, by recovery alone.
 	 */
-	_Alignas(2 * SIO_CACHE_LINE) _Atomic sio_member_t roles[2];
+	_Alignas(2 * SIO_CACHE_LINE) _Atomic uint64_t roles[2];
 	_Alignas(2 * SIO_CACHE_LINE) struct rbuff_control control;
 	/**
 	 * By enum sio_rbuff_role: written by who has the role, with release, and by nobody else.
@@ -120,11 +123,45 @@ _Static_assert(SIO_RBUFF_OFFSET_4 + 4 * SIO_RBUFF_PER_LINE_4 == SIO_CACHE_LINE, 
 _Static_assert(SIO_RBUFF_OFFSET_8 + 8 * SIO_RBUFF_PER_LINE_8 == SIO_CACHE_LINE, "full line");
 _Static_assert(SIO_RBUFF_OFFSET_16 + 16 * SIO_RBUFF_PER_LINE_16 == SIO_CACHE_LINE, "full line");
 /* adjacent-line prefetch moves pairs of lines, hence two lines each */
-_Static_assert(offsetof(struct rbuff_layout, roles) == 256, "layout version 1");
-_Static_assert(offsetof(struct rbuff_layout, control) == 384, "layout version 1");
-_Static_assert(offsetof(struct rbuff_layout, positions) == 512, "layout version 1");
-_Static_assert(offsetof(struct rbuff_layout, lines) == 768, "layout version 1");
+_Static_assert(offsetof(struct rbuff_layout, roles) == 256, "layout version 2");
+_Static_assert(offsetof(struct rbuff_layout, control) == 384, "layout version 2");
+_Static_assert(offsetof(struct rbuff_layout, positions) == 512, "layout version 2");
+_Static_assert(offsetof(struct rbuff_layout, lines) == 768, "layout version 2");
 _Static_assert(SIO_RBUFF_PRODUCER == 0 && SIO_RBUFF_CONSUMER == 1, "roles are indices");
+
+/* ---- a role word ----
+ *
+ *   63        62     44 43                22 21                 0
+ *  +---------+---------+--------------------+--------------------+
+ *  |settling |         | member of the pool | member of the ring |
+ *  +---------+---------+--------------------+--------------------+
+ *
+ * Two names of one process. By the ring's member the other side asks whether it lives; the pool's
+ * member stands in the holder words of the blocks that it has, and is 0 in a ring without a number.
+ * Settling: the side is dead, and recovery by the pool's member is at work on what it left.
+ */
+#define RBUFF_ROLE_NONE	      UINT64_C(0)
+#define RBUFF_ROLE_SETTLING   (UINT64_C(1) << 63)
+#define RBUFF_ROLE_POOL_SHIFT 22
+#define RBUFF_ROLE_NAME_MASK  UINT64_C(0x3fffff)
+
+static inline uint64_t
+rbuff_role_word(sio_member_t ring_member, sio_member_t pool_member)
+{
+	return (uint64_t)pool_member << RBUFF_ROLE_POOL_SHIFT | ring_member;
+}
+
+static inline sio_member_t
+rbuff_role_ring_member(uint64_t role)
+{
+	return (sio_member_t)(role & RBUFF_ROLE_NAME_MASK);
+}
+
+static inline sio_member_t
+rbuff_role_pool_member(uint64_t role)
+{
+	return (sio_member_t)(role >> RBUFF_ROLE_POOL_SHIFT & RBUFF_ROLE_NAME_MASK);
+}
 
 /** Elements per line, 0 for a size that rings do not have. */
 static inline uint32_t

@@ -21,6 +21,8 @@ enum rbuff_kind {
 	RBUFF_NOBODY = 0,
 	RBUFF_WRITES = 1,
 	RBUFF_READS = 2,
+	RBUFF_WRITES_BLOCKS = 3, /**< holder words go along */
+	RBUFF_READS_BLOCKS = 4,
 };
 
 /**
@@ -52,6 +54,12 @@ struct rbuff_side {
 	bool fences;
 	const _Atomic uint64_t *theirs; /**< the other side's position in shared memory */
 	uint64_t peer_checked_ns;	/**< when its life token was last looked at */
+	/* a ring that carries an exact pool's blocks */
+	_Atomic uint64_t *holders;
+	uint32_t n_blocks;
+	uint32_t number;
+	uint64_t me; /**< this process in a holder word */
+	uint64_t skipped;
 };
 
 struct sio_rbuff {
@@ -59,7 +67,9 @@ struct sio_rbuff {
 	struct rbuff_layout *shared;
 	struct rbuff_side *side; /**< NULL for an observer */
 	enum sio_rbuff_role role;
-	sio_member_t self; /**< name under which the role was taken */
+	uint64_t self;		/**< the role word under which the role was taken */
+	struct sio_pool *pool;	/**< exact pool whose blocks' holder words go along; or NULL */
+	sio_member_t pool_self; /**< this process in it */
 	/* geometry, checked when the ring was opened and not read from shared memory again */
 	uint32_t capacity;
 	uint32_t element_size;
@@ -72,6 +82,36 @@ rbuff_other(enum sio_rbuff_role role)
 {
 	return role == SIO_RBUFF_PRODUCER ? SIO_RBUFF_CONSUMER : SIO_RBUFF_PRODUCER;
 }
+
+/* rbuff.c */
+/** What a ring says of itself, checked by geometry_take(). */
+static inline const struct rbuff_constants *
+rbuff_constants(const struct sio_rbuff *ring)
+{
+	return &ring->shared->constants;
+}
+
+/* rbuff_roles.c */
+/** Takes the role that the handle is for. @return 0; -EBUSY; -EPERM; -ENOENT the ring is ending */
+int sio__rbuff_role_take(struct sio_rbuff *ring);
+/** Gives it back. */
+void sio__rbuff_role_leave(struct sio_rbuff *ring);
+/** Frees the slots of dead members that have no role: they hold nothing. @return how many */
+unsigned int sio__rbuff_bury_roleless(struct sio_rbuff *ring);
+
+/* rbuff_blocks.c: rings that carry the blocks of an exact pool */
+/** Fills in number and names of a ring that is being made. @return 0 or -errno */
+int sio__rbuff_number_take(struct rbuff_constants *c, const struct sio_rbuff_opts *opts);
+/** It was published, or will never be. */
+void sio__rbuff_number_use(struct sio_pool *pool, uint32_t number, bool published);
+/** Says whose blocks go through a ring that is being opened. @return 0 or -errno */
+int sio__rbuff_pool_set(struct sio_rbuff *ring, struct sio_pool *pool);
+/** The role is ours. */
+void sio__rbuff_blocks_start(struct sio_rbuff *ring);
+/** Roles in it are not taken any more; who leaves last closes it. */
+void sio__rbuff_end(struct sio_rbuff *ring);
+/** The role was given back: closes the ring if it is to end, and this was the last one. */
+void sio__rbuff_blocks_leave(struct sio_rbuff *ring);
 
 /* rbuff_wait.c */
 /** Prepares this process for barriers that sleepers issue. @return whether that can be relied on */

@@ -35,11 +35,14 @@ extern "C" {
 #define SIO_POOL_BLOCKS_MAX (1u << 30)
 /** Largest number of shards of a pool: threads beyond it work from the depot, more slowly. */
 #define SIO_POOL_SHARDS_MAX 1023
+/** Largest number of rings that carry blocks of one exact pool at a time. */
+#define SIO_POOL_RINGS_MAX 16383
 
 /**
  * Exact: holder words say which member has each block, so that everything a dead one held can be
- * told. Its members give back what they took themselves; a block given back by another member is
- * taken out of use when its magazine reaches a third one, and logged.
+ * told. Its members exchange blocks by rings that carry them (<slabio/rbuff.h>) and by hand-over
+ * (sio_pool_hand_over()) only, and give back what is theirs; a block given back by another member
+ * is taken out of use when its magazine reaches a third one, and logged.
  */
 #define SIO_POOL_EXACT 0x1u
 /**
@@ -69,6 +72,7 @@ struct sio_pool_opts {
 	uint32_t block_size;	/**< bytes of a block, at least 1; informative for lent payload */
 	uint32_t magazine_size; /**< handles per magazine, 2 to 1022; 0: from n_blocks and CPUs */
 	uint32_t max_shards;	/**< 1 to SIO_POOL_SHARDS_MAX; 0: 160 */
+	uint32_t max_rings;	/**< exact pools: 1 to SIO_POOL_RINGS_MAX, 0: 64; others: 0 */
 	uint32_t flags;		/**< SIO_POOL_... */
 	bool lent_payload; /**< payload comes by sio_pool_add_memory(); else a segment NAME.data is made */
 	enum sio_backing backing; /**< of the payload segment */
@@ -246,8 +250,17 @@ struct sio_recover_report {
 	uint32_t blocks_shards; /**< free blocks that were in those */
 	uint32_t blocks_hands;	/**< exact pools: blocks that the dead had in hands, free again */
 	uint32_t unrenewed;	/**< SIO_POOL_RENEW: blocks left to a process that can renew them */
+	uint32_t ring_sides;	/**< exact pools: roles in rings that the dead had, free again */
 	uint32_t
-		left; /**< magazines that a stopped process may be at work on: for the next recovery */
+		blocks_rings; /**< blocks that were on the way into rings, or in ended ones: free */
+	uint32_t requeued; /**< blocks that dead readers had taken and not stated as read: queued */
+	uint32_t queued; /**< packets saved: blocks queued in the rings of these sides, in order */
+	uint32_t rings_closed; /**< rings that nobody lives in and whose names are gone */
+	/**
+	 * Magazines that a stopped process may be at work on, and ring sides that another process
+	 * recovers or that could not be looked at: for the next recovery.
+	 */
+	uint32_t left;
 	uint64_t ns; /**< time it took */
 };
 

@@ -19,6 +19,13 @@
  *
  * Ownership of what the elements name passes with a successful write, and only for the elements
  * written.
+ *
+ * A ring that carries the blocks of an exact pool takes their holder words along: a write passes
+ * blocks from the writer to the ring, a read from the ring to the reader, each block in one
+ * element. When a process dies, sio_pool_recover() frees its side of the ring: what was queued
+ * stays queued and in order, what it had read but not stated as read is queued again, what it had
+ * not published is free. Another process can then attach in its place. Leave such rings before
+ * the pool.
  */
 
 #include <stdbool.h>
@@ -65,6 +72,7 @@ enum sio_rbuff_role {
 };
 
 struct sio_rbuff;
+struct sio_pool;
 
 /** How to create a ring. Set sz to sizeof(struct sio_rbuff_opts) and zero the rest. */
 struct sio_rbuff_opts {
@@ -76,6 +84,12 @@ struct sio_rbuff_opts {
 	enum sio_rbuff_role role; /**< what the creator will be */
 	const char *
 		pool; /**< name of the pool whose handles are in the elements' first 4 bytes; or NULL */
+	/**
+	 * The pool whose blocks go through the ring, by handles in the elements' first 4 bytes; or
+	 * NULL. If it is exact, their holder words go along: see above. Needs a name, and
+	 * SIO_BACKING_FILE. Sets pool.
+	 */
+	struct sio_pool *carries;
 	const char *pair;	  /**< name of the ring that brings the same blocks back; or NULL */
 	uint64_t cookie;	  /**< for the user; see sio_rbuff_info() */
 	enum sio_backing backing; /**< AUTO: SIO_BACKING_FILE */
@@ -102,12 +116,30 @@ SIO_API int sio_rbuff_create(const struct sio_rbuff_opts *opts, struct sio_rbuff
 SIO_API int sio_rbuff_attach(const char *name, enum sio_rbuff_role role, struct sio_rbuff **ring);
 
 /**
+ * As sio_rbuff_attach(), to a ring that carries the blocks of this pool. Recovers the pool first if
+ * the role is a dead one's.
+ *
+ * @param pool the pool that was given when the ring was created; to a ring without holder words
+ *             also one that is not exact, or NULL
+ * @return also -EINVAL the ring carries blocks of another pool, or pool is NULL and it carries some;
+ *         -ENOENT the ring was destroyed and waits for the other side to leave; -EBUSY also: another
+ *         process recovers that side just now
+ */
+SIO_API int sio_rbuff_attach_blocks(
+	const char *name, enum sio_rbuff_role role, struct sio_pool *pool, struct sio_rbuff **ring);
+
+/**
  * Leaves the ring. What is queued stays queued. The other side sees SIO_MEMBER_FREE as the peer's
  * state.
  */
 SIO_API void sio_rbuff_detach(struct sio_rbuff *ring);
 
-/** Detaches and removes the name. */
+/**
+ * Detaches and removes the name.
+ *
+ * A ring that carries blocks loses its name when both sides have left: until then the other side
+ * can use it and nobody takes a role in it any more. What is queued then goes back to the pool.
+ */
 SIO_API void sio_rbuff_destroy(struct sio_rbuff *ring);
 
 /**
@@ -120,7 +152,8 @@ SIO_API void sio_rbuff_destroy(struct sio_rbuff *ring);
  * @return number written: n or 0 (bulk), 0 to n (burst); or, with nothing written: -EROFS or
  *         -ESHUTDOWN by state; -EINVAL n is larger than the capacity (bulk); -EPERM this handle is
  *         not the producer's, or came here through fork(); -EPROTO the consumer's position makes no
- *         sense: give the ring up
+ *         sense: give the ring up; -EACCES the ring carries blocks and one of the elements names
+ *         none that this member has
  */
 SIO_API int sio_rbuff_write_bulk(struct sio_rbuff *ring, const void *elements, unsigned int n);
 SIO_API int sio_rbuff_write_burst(struct sio_rbuff *ring, const void *elements, unsigned int n);
@@ -131,6 +164,9 @@ SIO_API int sio_rbuff_write_burst(struct sio_rbuff *ring, const void *elements, 
  *
  * A rest that is smaller than n is no drained ring: a bulk read then returns 0, a burst read takes
  * the rest.
+ *
+ * In a ring that carries blocks, an element whose block is not the ring's at that position (its
+ * writer wrote the same block twice) is consumed and left out: also a bulk read is then of fewer.
  *
  * @return number read: n or 0 (bulk), 0 to n (burst); or, with nothing read: -ESHUTDOWN or -EPIPE
  *         by state, once drained; -EINVAL n is larger than the capacity (bulk); -EPERM this handle
@@ -198,6 +234,7 @@ struct sio_rbuff_info {
 	uint32_t element_size;
 	uint32_t state;
 	uint32_t count;
+	uint32_t number; /**< in its pool, by which holder words name it; 0: they do not */
 	uint64_t cookie;
 	sio_member_t producer;
 	sio_member_t consumer;

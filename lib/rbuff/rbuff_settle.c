@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the slabio authors
+ */
+
+/*
+ * Recovery of rings that carry the blocks of an exact pool: its step 3.
+ *
+ * Invariant. A side is settled by one process at a time, the one that its role names as settling;
+ * nobody publishes or reads on that side until its role is free again.
+ *
+ * Order. First the role, so that the side stands still. Then, of a writer, the published end; all
+ * blocks at positions of this ring that are not below it are free. Of a reader, every position that
+ * it had not stated as read: a block there that carries a dead name goes back to that position.
+ * Then the role becomes free, and whoever sleeps in the ring looks again. The holder words are
+ * walked once for all rings.
+ *
+ * Deaths. The role names the dead recoverer, and so a dead side: the next run begins with that side
+ * anew, and finds done what was done. What was freed carries the dead recoverer's name.
+ */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include "pool/recover.h"
+#include "pool/ring_table.h"
+#include "rbuff_private.h"
+#include "segment/log.h"
+
+/* An entry whose word changes while its name is read is read again so often. */
+#define TRIES 8
+
+/* One ring in one run. */
+struct ring_run {
+	struct sio_rbuff *ring; /**< NULL: it is not there */
+	uint64_t word;		/**< of its entry, when it was opened */
+	uint32_t number;
+	bool mine[2]; /**< by role: this run settles it */
+	bool closing; /**< this run closes it */
+	uint64_t end; /**< of a dead writer */
+};
+
+static bool
+member_is_dead(const struct sio_recovery *r, uint64_t word)
+{
+	return sio_dead_name(&r->dead, sio_ring_member(word));
+}
+
+static uint64_t
+entry_word(struct sio_recovery *r, const struct ring_run *run)
+{
+	return atomic_load_explicit(
+		&sio_ring_entry_of(r->local.pool, run->number)->word, memory_order_seq_cst);
+}
+
+/* @return 0; -ENOENT no ring with that random number is under that name; -EAGAIN; -errno */
+static int
+open_named(struct sio_recovery *r, struct ring_run *run)
+{
+	struct sio_pool *pool = r->local.pool;
+	struct sio_ring_entry *entry = sio_ring_entry_of(pool, run->number);
+	uint64_t uid = atomic_load_explicit(&entry->uid, memory_order_relaxed);
+	char name[SIO_NAME_LEN];
+	bool sane = sio__ring_name(entry, name);
+	int rc;
+
+	if (entry_word(r, run) != run->word)
+		return -EAGAIN;
+	if (!sane)
+		return -EPROTO;
+	rc = sio_rbuff_attach(name, SIO_RBUFF_OBSERVER, &run->ring);
+	if (rc == 0 && (rbuff_constants(run->ring)->number != run->number ||
+			       rbuff_constants(run->ring)->uid != uid)) {
+		sio_rbuff_detach(run->ring);
+		run->ring = NULL;
+		rc = -ENOENT;
+	}
+	return rc;
+}
+
+static void
+open_ring(struct sio_recovery *r, struct ring_run *run)
+{
+	int rc = -EAGAIN;
+
+	for (unsigned int try = 0; rc == -EAGAIN && try < TRIES; try++) {
+		uint64_t state;
+
+		run->word = entry_word(r, run);
+		state = sio_ring_state(run->word);
+		if (state == SIO_RING_FREE)
+			return;
+		if (state == SIO_RING_MAKING || state == SIO_RING_CLOSING) {
+			/* of the living: it goes on by itself */
+			if (!member_is_dead(r, run->word))
+				return;
+			run->closing = sio__ring_closing(
+				r->local.pool, run->number, run->word, r->local.member);
+			return;
+		}
+		rc = open_named(r, run);
+		if (rc == -ENOENT && (state != SIO_RING_NAMED || member_is_dead(r, run->word))) {
+			run->closing = sio__ring_closing(
+				r->local.pool, run->number, run->word, r->local.member);
+			return;
+		}
+	}
+	r->blind |= rc != 0 && rc != -ENOENT;
+}
+
+/* Makes this run the one that settles the dead's sides. */
+static void
+roles_take(struct sio_recovery *r, struct ring_run *run)
+{
+	uint64_t settling = RBUFF_ROLE_SETTLING | rbuff_role_word(0, r->local.member);
+
+	for (int role = 0; role < 2; role++) {
+		_Atomic uint64_t *word = &run->ring->shared->roles[role];
+		uint64_t had = atomic_load_explicit(word, memory_order_acquire);
+
+		if (had == RBUFF_ROLE_NONE)
+			continue;
+		if (!sio_dead_name(&r->dead, rbuff_role_pool_member(had))) {
+			r->report.left += (had & RBUFF_ROLE_SETTLING) != 0;
+			continue;
+		}
+		/* acquire: what the dead recoverer before did */
+		run->mine[role] = atomic_compare_exchange_strong_explicit(
+			word, &had, settling, memory_order_acq_rel, memory_order_relaxed);
+	}
+}
+
+/* Calls fn for the handle at each position between consumed and published. */
+static void
+each_queued(struct sio_recovery *r, struct ring_run *run,
+	void (*fn)(
+		struct sio_recovery *r, struct ring_run *run, uint64_t position, uint32_t handle))
+{
+	uint64_t from = sio_rbuff_consumed(run->ring), to = sio_rbuff_published(run->ring);
+	uint32_t element[4];
+
+	if (to - from > run->ring->capacity && !run->mine[SIO_RBUFF_CONSUMER]) {
+		/* the living reader moved on between the two looks; what it passed is not queued */
+		from = sio_rbuff_consumed(run->ring);
+	}
+	if (to - from > run->ring->capacity) {
+		r->blind |= (int64_t)(to - from) > 0;
+		return;
+	}
+	for (uint64_t p = from; p != to; p++)
+		if (sio_rbuff_peek(run->ring, p, element) == 0 &&
+			element[0] < r->local.pool->n_blocks)
+			fn(r, run, p, element[0]);
+}
+
+static void
+requeue(struct sio_recovery *r, struct ring_run *run, uint64_t position, uint32_t handle)
+{
+	_Atomic uint64_t *holder = &r->local.pool->holders[handle];
+	uint64_t had = atomic_load_explicit(holder, memory_order_relaxed);
+
+	if (!sio_dead_holder(&r->dead, had))
+		return;
+	/* release: for the next reader; it sees its role free after that */
+	r->report.requeued += atomic_compare_exchange_strong_explicit(holder, &had,
+		sio_holder_ring(run->number, position), memory_order_acq_rel, memory_order_relaxed);
+}
+
+static void
+mark(struct sio_recovery *r, struct ring_run *run, uint64_t position, uint32_t handle)
+{
+	(void)run;
+	(void)position;
+	sio_recovery_mark(r, handle);
+}
+
+/* It was destroyed, and both sides have left or are dead. */
+static void
+close_ended(struct sio_recovery *r, struct ring_run *run)
+{
+	uint64_t word = entry_word(r, run);
+
+	if (sio_ring_state(word) != SIO_RING_ENDING)
+		return;
+	for (int role = 0; role < 2; role++)
+		if (!run->mine[role] && atomic_load_explicit(&run->ring->shared->roles[role],
+						memory_order_seq_cst) != RBUFF_ROLE_NONE)
+			return;
+	run->closing = sio__ring_closing(r->local.pool, run->number, word, r->local.member);
+}
+
+static void
+settle_sides(struct sio_recovery *r, struct ring_run *run)
+{
+	roles_take(r, run);
+	if (run->mine[SIO_RBUFF_CONSUMER])
+		each_queued(r, run, requeue);
+	if (run->mine[SIO_RBUFF_PRODUCER])
+		run->end = sio_rbuff_published(run->ring);
+	close_ended(r, run);
+	if (!run->closing && (run->mine[0] || run->mine[1]))
+		r->report.queued += sio_rbuff_count(run->ring);
+}
+
+/* True of a block at a position of a ring that nobody will ever read. */
+static bool
+is_lost(const struct ring_run *runs, uint32_t max, uint64_t holder)
+{
+	const struct ring_run *run;
+	uint32_t number = sio_holder_number(holder);
+
+	if ((holder & SIO_HOLDER_KIND_MASK) != SIO_HOLDER_RING || number < 1 || number > max)
+		return false;
+	run = &runs[number - 1];
+	/* positions are compared as the 48 bits of them that a holder word has */
+	return run->closing ||
+	       (run->mine[SIO_RBUFF_PRODUCER] && (int64_t)((holder - run->end) << 16) >= 0);
+}
+
+static void
+take_lost(struct sio_recovery *r, const struct ring_run *runs)
+{
+	struct sio_pool *pool = r->local.pool;
+	uint32_t populated = atomic_load_explicit(&pool->hdr->populated, memory_order_acquire);
+
+	for (uint32_t b = 0; b < populated && b < pool->n_blocks; b++) {
+		uint64_t holder = atomic_load_explicit(&pool->holders[b], memory_order_relaxed);
+
+		if (!is_lost(runs, pool->max_rings, holder))
+			continue;
+		if (!atomic_compare_exchange_strong_explicit(&pool->holders[b], &holder,
+			    SIO_HOLDER_MEMBER | r->local.member, memory_order_acq_rel,
+			    memory_order_relaxed))
+			continue;
+		sio_local_give_one(&r->local, b);
+		r->report.blocks_rings++;
+	}
+}
+
+static void
+roles_free(struct sio_recovery *r, struct ring_run *run)
+{
+	for (int role = 0; role < 2; role++) {
+		uint64_t settling = RBUFF_ROLE_SETTLING | rbuff_role_word(0, r->local.member);
+
+		if (!run->mine[role])
+			continue;
+		/* release: all of the above; partner: who takes the role next */
+		r->report.ring_sides += atomic_compare_exchange_strong_explicit(
+			&run->ring->shared->roles[role], &settling, RBUFF_ROLE_NONE,
+			memory_order_seq_cst, memory_order_relaxed);
+	}
+	if (run->mine[0] || run->mine[1])
+		sio__rbuff_wake_all(&run->ring->shared->control);
+	sio__rbuff_bury_roleless(run->ring);
+}
+
+static void
+finish(struct sio_recovery *r, struct ring_run *run)
+{
+	struct sio_pool *pool = r->local.pool;
+
+	if (run->ring != NULL && !run->closing) {
+		each_queued(r, run, mark);
+		if (sio_ring_state(run->word) == SIO_RING_NAMED && member_is_dead(r, run->word))
+			sio__ring_bound(pool, run->number);
+	}
+	if (run->ring != NULL) {
+		if (run->closing)
+			sio_segment_unlink(run->ring->seg);
+		roles_free(r, run);
+		sio_rbuff_detach(run->ring);
+	}
+	if (run->closing) {
+		sio__ring_free(pool, run->number);
+		r->report.rings_closed++;
+	}
+}
+
+int
+sio__rings_settle(struct sio_recovery *r)
+{
+	uint32_t max = r->local.pool->max_rings;
+	struct ring_run *runs = calloc(max, sizeof(*runs));
+	bool walk = false;
+
+	if (runs == NULL)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < max; i++) {
+		struct ring_run *run = &runs[i];
+
+		run->number = i + 1;
+		open_ring(r, run);
+		if (run->ring != NULL)
+			settle_sides(r, run);
+		walk |= run->closing || run->mine[SIO_RBUFF_PRODUCER];
+	}
+	if (walk)
+		take_lost(r, runs);
+	for (uint32_t i = 0; i < max; i++)
+		finish(r, &runs[i]);
+	free(runs);
+	return 0;
+}
