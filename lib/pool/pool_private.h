@@ -17,6 +17,7 @@
  *     take_give.c  the data path; its fastest part is in pool_fast.h
  *     info.c       counters and facts
  *     recover.c    what the dead held
+ *     hand_over.c  from member to member, by the application's own queues
  *     ring_table.c the rings that holder words name
  *     audit.c      walking everything
  */

@@ -158,7 +158,8 @@ settle_outside(struct sio_recovery *r)
 	if (r->marks == NULL)
 		return -ENOMEM;
 	ret = sio__rings_settle(r);
-	if (ret == 0 && r->report.dead_members != 0 && !r->blind) {
+	/* also without a death: offers can be to members that left, and nobody else ends them */
+	if (ret == 0 && !r->blind) {
 		mark_magazines(r);
 		settle_hands(r);
 	}

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <unistd.h>
+#include "member.h"
 #include "segment_private.h"
 
 /*
@@ -293,6 +294,19 @@ sio_member_state(struct sio_segment *seg, sio_member_t member)
 	state = slot_state(seg, SIO_MEMBER_SLOT(member), &word);
 	return sio__slot_generation(word) == SIO_MEMBER_GENERATION(member) ? state
 									   : SIO_MEMBER_FREE;
+}
+
+bool
+sio__member_is_named(const struct sio_segment *seg, sio_member_t member)
+{
+	uint64_t word;
+
+	if (member == SIO_MEMBER_NONE || member >> SIO_MEMBER_BITS != 0)
+		return false;
+	word = atomic_load_explicit(
+		&seg->slots[SIO_MEMBER_SLOT(member)].word, memory_order_acquire);
+	return sio__slot_state(word) == SIO_SLOT_LIVE &&
+	       sio__slot_generation(word) == SIO_MEMBER_GENERATION(member);
 }
 
 int

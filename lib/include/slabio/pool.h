@@ -187,6 +187,49 @@ SIO_API int sio_pool_handle(const struct sio_pool *pool, const void *addr, uint3
  */
 SIO_API void sio_pool_thread_end(struct sio_pool *pool);
 
+/* ---- hand-over: blocks that pass between members by the application's own queues ----
+ *
+ * In an exact pool a block passes from one member to another by a ring that carries it
+ * (<slabio/rbuff.h>) or by these calls. The giver hands over, then writes the handles into its
+ * queue; the receiver reads the queue, then accepts. In between a block is nobody's. When one of
+ * the two dies in between, recovery makes it free, and the receiver's accept leaves it out: it is
+ * lost as a packet, not as a block. A ring keeps packets of dead writers, too.
+ *
+ * In a pool that is not exact these calls check ranges and change nothing, so that one application
+ * runs on both.
+ */
+
+/**
+ * Hands over blocks in the caller's hands, all or none. Call it before others can find the handles.
+ *
+ * Any thread of a member. No system call, and a compare-and-swap per block.
+ *
+ * @param to who may accept them, by sio_segment_self() there; SIO_MEMBER_NONE: whoever is first
+ * @return 0: they are not the caller's any more, who must not touch them; else they still are:
+ *         -EACCES one of them is not this member's; -EINVAL a handle is of no block; -ESRCH there
+ *         is no such member; -EPERM attached to observe only
+ */
+SIO_API int sio_pool_hand_over(
+	struct sio_pool *pool, const uint32_t *handles, unsigned int n, sio_member_t to);
+
+/**
+ * Accepts blocks that were handed over to this member, or to whoever is first. Any thread.
+ *
+ * @param[in,out] handles as found in a queue; afterwards those that are the caller's come first
+ * @return how many are the caller's now, 0 to n. The others must not be touched: their giver or
+ *         the member they were meant for is dead, somebody else accepted them, or they were never
+ *         handed over. -EPERM attached to observe only
+ */
+SIO_API int sio_pool_accept(struct sio_pool *pool, uint32_t *handles, unsigned int n);
+
+/**
+ * Takes blocks back that this member handed over and nobody accepted, for example because the
+ * queue had no room. Any thread of the member.
+ *
+ * @return as sio_pool_accept(): how many are the caller's again
+ */
+SIO_API int sio_pool_withdraw(struct sio_pool *pool, uint32_t *handles, unsigned int n);
+
 /** Free blocks: exact while nobody takes or gives. Any thread, observers too. */
 SIO_API uint32_t sio_pool_free_count(const struct sio_pool *pool);
 
