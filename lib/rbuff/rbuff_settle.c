@@ -78,33 +78,56 @@ open_named(struct sio_recovery *r, struct ring_run *run)
 }
 
 static void
+close_now(struct sio_recovery *r, struct ring_run *run)
+{
+	run->closing = sio__ring_closing(r->local.pool, run->number, run->word, r->local.member);
+}
+
+/* One try. @return 0; -EAGAIN the entry changed meanwhile; another -errno: cannot be looked at */
+static int
+open_try(struct sio_recovery *r, struct ring_run *run)
+{
+	uint64_t state;
+	bool dead;
+	int rc;
+
+	run->word = entry_word(r, run);
+	state = sio_ring_state(run->word);
+	dead = member_is_dead(r, run->word);
+	switch (state) {
+	case SIO_RING_FREE:
+		return 0;
+	case SIO_RING_MAKING:
+		/* of the living: it goes on by itself */
+		if (dead)
+			close_now(r, run);
+		return 0;
+	case SIO_RING_CLOSING:
+		if (!dead)
+			return 0;
+		/* its name may be there yet */
+		rc = open_named(r, run);
+		if (rc != -EAGAIN)
+			close_now(r, run);
+		return rc == -EAGAIN ? rc : 0;
+	default:
+		rc = open_named(r, run);
+		if (rc != -ENOENT)
+			return rc;
+		if (state != SIO_RING_NAMED || dead)
+			close_now(r, run);
+		return 0;
+	}
+}
+
+static void
 open_ring(struct sio_recovery *r, struct ring_run *run)
 {
 	int rc = -EAGAIN;
 
-	for (unsigned int try = 0; rc == -EAGAIN && try < TRIES; try++) {
-		uint64_t state;
-
-		run->word = entry_word(r, run);
-		state = sio_ring_state(run->word);
-		if (state == SIO_RING_FREE)
-			return;
-		if (state == SIO_RING_MAKING || state == SIO_RING_CLOSING) {
-			/* of the living: it goes on by itself */
-			if (!member_is_dead(r, run->word))
-				return;
-			run->closing = sio__ring_closing(
-				r->local.pool, run->number, run->word, r->local.member);
-			return;
-		}
-		rc = open_named(r, run);
-		if (rc == -ENOENT && (state != SIO_RING_NAMED || member_is_dead(r, run->word))) {
-			run->closing = sio__ring_closing(
-				r->local.pool, run->number, run->word, r->local.member);
-			return;
-		}
-	}
-	r->blind |= rc != 0 && rc != -ENOENT;
+	for (unsigned int try = 0; rc == -EAGAIN && try < TRIES; try++)
+		rc = open_try(r, run);
+	r->blind |= rc != 0;
 }
 
 /* Makes this run the one that settles the dead's sides. */
@@ -265,6 +288,7 @@ finish(struct sio_recovery *r, struct ring_run *run)
 			sio__ring_bound(pool, run->number);
 	}
 	if (run->ring != NULL) {
+		/* before the number is free: who finds the name finds what it says true */
 		if (run->closing)
 			sio_segment_unlink(run->ring->seg);
 		roles_free(r, run);
@@ -290,7 +314,7 @@ sio__rings_settle(struct sio_recovery *r)
 
 		run->number = i + 1;
 		open_ring(r, run);
-		if (run->ring != NULL)
+		if (run->ring != NULL && sio_ring_state(run->word) != SIO_RING_CLOSING)
 			settle_sides(r, run);
 		walk |= run->closing || run->mine[SIO_RBUFF_PRODUCER];
 	}

@@ -21,8 +21,8 @@ start_of(struct crash_scene *s)
 	return s->arg;
 }
 
-static void
-own(struct crash_scene *s, uint32_t handle)
+void
+view_own(struct crash_scene *s, uint32_t handle)
 {
 	struct pool_user *u = s->user;
 	uint32_t nobody = NOBODY;
@@ -34,8 +34,8 @@ own(struct crash_scene *s, uint32_t handle)
 			view.me, nobody);
 }
 
-static void
-disown(struct crash_scene *s, uint32_t handle)
+void
+view_disown(struct crash_scene *s, uint32_t handle)
 {
 	struct pool_user *u = s->user;
 
@@ -81,7 +81,7 @@ view_take(struct crash_scene *s, unsigned int n)
 	if (rc != 0)
 		return rc;
 	for (unsigned int i = 0; i < n; i++) {
-		own(s, got[i]);
+		view_own(s, got[i]);
 		view.held[view.n++] = got[i];
 	}
 	return 0;
@@ -92,7 +92,7 @@ view_give(struct crash_scene *s, unsigned int n)
 {
 	view.n -= n;
 	for (unsigned int i = 0; i < n; i++)
-		disown(s, view.held[view.n + i]);
+		view_disown(s, view.held[view.n + i]);
 	if (start_of(s)->same_map)
 		crash_ok(s, give_addresses(&view.held[view.n], n));
 	else
@@ -268,6 +268,33 @@ audit_now(struct crash_scene *s)
 	return report;
 }
 
+void
+pool_scene_disown_all(struct crash_scene *s, enum owner who)
+{
+	struct pool_user *u = s->user;
+
+	for (unsigned int i = 0; i < BLOCKS; i++) {
+		uint32_t is = who;
+
+		atomic_compare_exchange_strong(&u->owner[i], &is, NOBODY);
+	}
+}
+
+void
+pool_scene_all_free(struct crash_scene *s)
+{
+	struct sio_audit_report report = audit_now(s);
+	unsigned int n;
+
+	if (report.twice != 0)
+		crash_fault(s, CRASH_DOUBLED, "the audit met %u blocks twice", report.twice);
+	crash_check(s, sio_audit_clean(&report));
+	n = view_take_all(s);
+	if (n != BLOCKS)
+		crash_fault(s, CRASH_WRONG, "%u of %u blocks are free", n, BLOCKS);
+	view_give(s, n);
+}
+
 /*
  * What the dead had in hands is the pool's again in an exact one, and stays out in a conservative
  * one; everything else comes back in both. Run twice, it changes nothing.
@@ -275,7 +302,6 @@ audit_now(struct crash_scene *s)
 void
 pool_scene_recover(struct crash_scene *s)
 {
-	struct pool_user *u = s->user;
 	struct sio_recover_report recovered, again;
 	struct sio_audit_report report;
 	unsigned int held = owned_by(s, VICTIM), n;
@@ -288,11 +314,7 @@ pool_scene_recover(struct crash_scene *s)
 	report = audit_now(s);
 	crash_check(s, sio_audit_clean(&report) && report.dead_members == 0);
 	if (start_of(s)->exact) {
-		for (unsigned int i = 0; i < BLOCKS; i++) {
-			uint32_t victim = VICTIM;
-
-			atomic_compare_exchange_strong(&u->owner[i], &victim, NOBODY);
-		}
+		pool_scene_disown_all(s, VICTIM);
 		held = 0;
 	}
 	n = view_take_all(s);

@@ -76,6 +76,18 @@ void view_give(struct crash_scene *s, unsigned int n);
 /** Takes one by one what can be had. @return how many */
 unsigned int view_take_all(struct crash_scene *s);
 
+/** Writes down that the process was told that a block is its own; doubled if it is another's. */
+void view_own(struct crash_scene *s, uint32_t handle);
+
+/** Writes down that the block is nobody's in particular: it is about to be given or passed on. */
+void view_disown(struct crash_scene *s, uint32_t handle);
+
+/** Who is dead owns nothing any more. */
+void pool_scene_disown_all(struct crash_scene *s, enum owner who);
+
+/** Survivor, holding nothing: every block is free, once. */
+void pool_scene_all_free(struct crash_scene *s);
+
 /** Victim in CRASH_STOP: goes on using the pool, gives everything back, leaves. */
 void pool_scene_finish(struct crash_scene *s);
 
