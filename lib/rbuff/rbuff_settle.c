@@ -10,7 +10,8 @@
  *
  * Order. First the role, so that the side stands still. Then, of a writer, the published end; all
  * blocks at positions of this ring that are not below it are free. Of a reader, every position that
- * it had not stated as read: a block there that carries a dead name goes back to that position.
+ * it had not stated as read: a block there that carries a dead name goes back to that position; one
+ * that carries a position below is nobody's, and free.
  * Then the role becomes free, and whoever sleeps in the ring looks again. The holder words are
  * walked once for all rings.
  *
@@ -34,9 +35,10 @@ struct ring_run {
 	struct sio_rbuff *ring; /**< NULL: it is not there */
 	uint64_t word;		/**< of its entry, when it was opened */
 	uint32_t number;
-	bool mine[2]; /**< by role: this run settles it */
-	bool closing; /**< this run closes it */
-	uint64_t end; /**< of a dead writer */
+	bool mine[2];	   /**< by role: this run settles it */
+	bool closing;	   /**< this run closes it */
+	uint64_t end;	   /**< of a dead writer */
+	uint64_t consumed; /**< of a dead reader */
 };
 
 static bool
@@ -215,8 +217,10 @@ static void
 settle_sides(struct sio_recovery *r, struct ring_run *run)
 {
 	roles_take(r, run);
-	if (run->mine[SIO_RBUFF_CONSUMER])
+	if (run->mine[SIO_RBUFF_CONSUMER]) {
+		run->consumed = sio_rbuff_consumed(run->ring);
 		each_queued(r, run, requeue);
+	}
 	if (run->mine[SIO_RBUFF_PRODUCER])
 		run->end = sio_rbuff_published(run->ring);
 	close_ended(r, run);
@@ -316,7 +320,7 @@ sio__rings_settle(struct sio_recovery *r)
 		open_ring(r, run);
 		if (run->ring != NULL && sio_ring_state(run->word) != SIO_RING_CLOSING)
 			settle_sides(r, run);
-		walk |= run->closing || run->mine[SIO_RBUFF_PRODUCER];
+		walk |= run->closing || run->mine[0] || run->mine[1];
 	}
 	if (walk)
 		take_lost(r, runs);

@@ -292,10 +292,19 @@ static void
 audit(struct crash_scene *s, enum crash_how how)
 {
 	struct sio_rbuff *gone;
+	unsigned int queued, n;
 
 	(void)how;
-	if (ring != NULL)
+	if (ring != NULL) {
+		/* before its end brings back whatever carries its number */
+		queued = sio_rbuff_count(ring);
+		n = view_take_all(s);
+		if (n + queued != BLOCKS)
+			crash_fault(s, CRASH_WRONG, "%u blocks are free and %u queued, of %u", n,
+				queued, BLOCKS);
+		view_give(s, n);
 		sio_rbuff_destroy(ring);
+	}
 	pool_scene_all_free(s);
 	crash_check(s, sio_rbuff_attach(ring_name(s), SIO_RBUFF_OBSERVER, &gone) == -ENOENT);
 	sio_pool_destroy(view.pool);
