@@ -35,8 +35,14 @@ int ctl_shards(const char *name);
  * @param count  pictures; 0: until interrupted
  */
 int ctl_top(const char *name, double period, unsigned int count);
-/** Brings back what dead members of a pool held, as a member for that time. */
-int ctl_reclaim(const char *name);
+/**
+ * Brings back what dead members of a pool held, as a member for that time.
+ *
+ * @param quarantine frees what is in quarantine, too, if no other process is a member
+ */
+int ctl_reclaim(const char *name, bool quarantine);
+/** What is in quarantine, and who may have it. */
+int ctl_quarantine(const char *name);
 /** Removes a segment that nobody lives in; of a pool, its payload too. */
 int ctl_remove(const char *name);
 /** Says why a thing cannot be looked at. @return CTL_ERROR */

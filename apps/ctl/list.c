@@ -135,6 +135,9 @@ ctl_ring(const char *name)
 		info.state & SIO_RBUFF_GONE ? "peer-gone" : "");
 	printf("  written, read       %llu, %llu\n", (unsigned long long)sio_rbuff_published(ring),
 		(unsigned long long)sio_rbuff_consumed(ring));
+	if (info.number != 0)
+		printf("  holder words        number %u of the exact pool %s\n", info.number,
+			info.pool);
 	printf("  pool, pair          %s, %s\n", info.pool[0] != '\0' ? info.pool : "-",
 		info.pair[0] != '\0' ? info.pair : "-");
 	print_members(sio_rbuff_segment(ring));

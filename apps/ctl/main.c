@@ -29,7 +29,11 @@ usage(FILE *out)
 		"  top [-d SECONDS] [-n COUNT] [POOL]\n"
 		"                        free blocks, takes, gives, exchanges and steals per "
 		"second\n"
-		"  reclaim POOL          bring back what dead members of the pool held\n"
+		"  reclaim [--free-quarantine] POOL\n"
+		"                        bring back what dead members of the pool held; also what "
+		"is in\n"
+		"                        quarantine, if no other process is a member\n"
+		"  quarantine POOL       blocks that dead members may have held\n"
 		"  rm NAME               remove a segment that no living process is a member of\n"
 		"\n"
 		"Exit status: 0 all is well, 1 something is wrong with it, 2 it cannot be looked "
@@ -54,12 +58,14 @@ wrong_usage(const char *why, const char *what)
 }
 
 static int
-run(const char *command, const char *name, bool at_rest)
+run(const char *command, const char *name, bool at_rest, bool free_quarantine)
 {
 	if (strcmp(command, "shards") == 0)
 		return ctl_shards(name);
 	if (strcmp(command, "reclaim") == 0)
-		return ctl_reclaim(name);
+		return ctl_reclaim(name, free_quarantine);
+	if (strcmp(command, "quarantine") == 0)
+		return ctl_quarantine(name);
 	if (strcmp(command, "info") == 0)
 		return ctl_info(name);
 	if (strcmp(command, "ring") == 0)
@@ -72,7 +78,8 @@ run(const char *command, const char *name, bool at_rest)
 static bool
 known(const char *command)
 {
-	static const char *const commands[] = {"info", "ring", "rm", "audit", "shards", "reclaim"};
+	static const char *const commands[] = {
+		"info", "ring", "rm", "audit", "shards", "reclaim", "quarantine"};
 
 	for (unsigned int i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
 		if (strcmp(command, commands[i]) == 0)
@@ -87,13 +94,14 @@ main(int argc, char **argv)
 		{"help", no_argument, NULL, 'h'},
 		{"verbose", no_argument, NULL, 'v'},
 		{"at-rest", no_argument, NULL, 'r'},
+		{"free-quarantine", no_argument, NULL, 'q'},
 		{"delay", required_argument, NULL, 'd'},
 		{"count", required_argument, NULL, 'n'},
 		{NULL, 0, NULL, 0},
 	};
 	enum sio_log_level level = SIO_LOG_WARNING;
 	const char *command, *name;
-	bool at_rest = false, for_top = false;
+	bool at_rest = false, for_top = false, free_quarantine = false;
 	double delay = 1;
 	unsigned long count = 0;
 	char *end;
@@ -109,6 +117,9 @@ main(int argc, char **argv)
 			break;
 		case 'r':
 			at_rest = true;
+			break;
+		case 'q':
+			free_quarantine = true;
 			break;
 		case 'd':
 			for_top = true;
@@ -136,6 +147,8 @@ main(int argc, char **argv)
 		return wrong_usage("too many arguments: ", argv[optind]);
 	if (at_rest && strcmp(command, "audit") != 0)
 		return wrong_usage("--at-rest goes with audit, not with ", command);
+	if (free_quarantine && strcmp(command, "reclaim") != 0)
+		return wrong_usage("--free-quarantine goes with reclaim, not with ", command);
 	if (for_top && strcmp(command, "top") != 0)
 		return wrong_usage("--delay and --count go with top, not with ", command);
 	if (strcmp(command, "top") == 0)
@@ -146,5 +159,5 @@ main(int argc, char **argv)
 		return wrong_usage("unknown command ", command);
 	if (name == NULL)
 		return wrong_usage("a name is missing after ", command);
-	return run(command, name, at_rest);
+	return run(command, name, at_rest, free_quarantine);
 }

@@ -264,19 +264,19 @@ sio_audit_end(struct sio_audit *audit, struct sio_audit_report *report)
 		else
 			audit->report.unsettled++;
 	}
-	if (pool->exact) {
-		for (uint32_t b = 0; b < audit->report.populated && b < pool->n_blocks; b++) {
-			uint64_t holder =
-				atomic_load_explicit(&pool->holders[b], memory_order_relaxed);
+	for (uint32_t b = 0; b < audit->report.populated && b < pool->n_blocks; b++) {
+		uint64_t holder = atomic_load_explicit(&pool->holders[b], memory_order_relaxed);
 
-			if (audit->met_by[b] != BY_NOBODY || holder == 0)
-				continue;
-			/* in a ring, or on the way into one */
-			if ((holder & SIO_HOLDER_KIND_MASK) == SIO_HOLDER_RING)
-				audit->report.met[SIO_PLACE_RING]++;
-			else
-				audit->report.met[SIO_PLACE_HELD]++;
-		}
+		if (audit->met_by[b] != BY_NOBODY || holder == 0)
+			continue;
+		if (!pool->exact)
+			audit->report.quarantined +=
+				(holder & SIO_HOLDER_KIND_MASK) == SIO_HOLDER_QUARANTINE;
+		/* in a ring, or on the way into one */
+		else if ((holder & SIO_HOLDER_KIND_MASK) == SIO_HOLDER_RING)
+			audit->report.met[SIO_PLACE_RING]++;
+		else
+			audit->report.met[SIO_PLACE_HELD]++;
 	}
 	for (unsigned int p = 0; p < SIO_PLACES; p++)
 		met += audit->report.met[p];
@@ -308,6 +308,7 @@ sio_audit_print(const struct sio_audit_report *report, FILE *out)
 	for (unsigned int p = 0; p < SIO_PLACES; p++)
 		fprintf(out, "    %-30s %10u\n", places[p], report->met[p]);
 	fprintf(out, "    %-30s %10u\n", "in hands (met nowhere)", report->outstanding);
+	fprintf(out, "      %-28s %10u\n", "of these in quarantine", report->quarantined);
 	fprintf(out, "  %-32s %10u\n", "met twice", report->twice);
 	fprintf(out, "  %-32s %10u\n", "handles outside the pool", report->strange);
 	fprintf(out, "  %-32s %10u\n", "wrong holder words", report->holder_wrong);

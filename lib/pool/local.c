@@ -208,6 +208,7 @@ local_new(struct sio_pool *pool, struct sio_tls *tls)
 		return NULL;
 	}
 	sio_local_init_hand(pool, local, self);
+	atomic_store_explicit(&pool->used, true, memory_order_release);
 	local->fence = pool->must_fence;
 	take_shard(pool, local);
 	if (local->shard != NULL)

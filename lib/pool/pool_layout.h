@@ -258,6 +258,9 @@ struct sio_pool_hdr {
 	_Alignas(SIO_CACHE_LINE) _Atomic uint32_t n_chunks;
 	_Atomic uint32_t populated;
 
+	/** Conservative pools: not 0 while there may be marks of quarantine. By recovery. */
+	_Atomic uint32_t quarantine;
+
 	/** Hint: the magazine given to the depot with blocks most recently. */
 	_Alignas(SIO_CACHE_LINE) _Atomic uint32_t last_given;
 	/**

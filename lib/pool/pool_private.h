@@ -17,6 +17,7 @@
  *     take_give.c  the data path; its fastest part is in pool_fast.h
  *     info.c       counters and facts
  *     recover.c    what the dead held
+ *     quarantine.c what they may have held, where that is not known
  *     hand_over.c  from member to member, by the application's own queues
  *     ring_table.c the rings that holder words name
  *     audit.c      walking everything
@@ -72,6 +73,7 @@ struct sio_pool {
 	struct sio_ring_entry *rings;
 	uint32_t max_rings;
 	_Atomic uint32_t rings_attached; /**< ends of rings with this pool's blocks, here */
+	_Atomic bool used;		 /**< a thread of this process took or gave */
 	struct sio_map *_Atomic map;
 	struct sio_segment *seg;
 	struct sio_segment *payload;

@@ -28,7 +28,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include "pool/recover.h"
+#include "pool/quarantine.h"
 #include "segment/barrier.h"
 #include "segment/log.h"
 
@@ -99,9 +99,8 @@ settle_magazine(struct sio_recovery *r, uint32_t m)
 	sio_depot_give(&r->local, &slot);
 }
 
-/* Every block that lies in a magazine, whatever the magazine's state. */
-static void
-mark_magazines(struct sio_recovery *r)
+void
+sio__mark_magazines(struct sio_recovery *r)
 {
 	struct sio_pool *pool = r->local.pool;
 	uint32_t top = sio_magazines_top(pool);
@@ -160,7 +159,7 @@ settle_outside(struct sio_recovery *r)
 	ret = sio__rings_settle(r);
 	/* also without a death: offers can be to members that left, and nobody else ends them */
 	if (ret == 0 && !r->blind) {
-		mark_magazines(r);
+		sio__mark_magazines(r);
 		settle_hands(r);
 	}
 	r->report.left += r->blind;
@@ -239,12 +238,12 @@ sio_pool_recover(struct sio_pool *pool, struct sio_recover_report *report)
 	top = sio_magazines_top(pool);
 	for (uint32_t m = 0; m < top; m++)
 		settle_magazine(&r, m);
-	if (pool->exact) {
-		if ((pool->hdr->flags & SIO_POOL_RENEW) != 0 && pool->renew == NULL)
-			count_unrenewed(&r);
-		else
-			ret = settle_outside(&r);
-	}
+	if (!pool->exact)
+		ret = sio__quarantine_update(&r);
+	else if ((pool->hdr->flags & SIO_POOL_RENEW) == 0 || pool->renew != NULL)
+		ret = settle_outside(&r);
+	else if (r.report.dead_members != 0)
+		count_unrenewed(&r);
 	sio_local_flush(&r.local);
 	settle_shards(&r);
 	if (ret == 0 && r.report.left == 0 && r.report.unrenewed == 0)

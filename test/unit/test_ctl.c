@@ -216,6 +216,57 @@ rm_takes_only_what_nobody_lives_in(void **state)
 	unit_gate_close(&gate);
 }
 
+static int
+take_and_hang(void *arg)
+{
+	const struct sio_pool_attach_opts opts = {.sz = sizeof(opts)};
+	struct unit_gate *gate = arg;
+	struct sio_pool *pool;
+	uint32_t handles[10];
+
+	if (sio_pool_attach("quarantined", &opts, &pool) != 0 ||
+		sio_pool_take(pool, handles, 10) != 0)
+		return 1;
+	unit_gate_open(gate);
+	pause();
+	return 2;
+}
+
+static void
+the_quarantine_is_shown_and_freed_when_nobody_lives(void **state)
+{
+	struct sio_pool *pool = unit_pool("quarantined", 100, 8, 0, 0);
+	struct unit_gate gate;
+	pid_t pid;
+
+	(void)state;
+	assert_int_equal(ctl("quarantine quarantined"), 0);
+	assert_non_null(strstr(output, "0 blocks in quarantine"));
+	unit_gate_init(&gate);
+	pid = unit_fork(take_and_hang, &gate);
+	assert_true(unit_gate_pass(&gate));
+	unit_kill(pid);
+	unit_gate_close(&gate);
+	assert_int_equal(ctl("--free-quarantine audit quarantined"), 2);
+	assert_int_equal(ctl("reclaim quarantined"), 0);
+	assert_non_null(strstr(output, "in quarantine                          10"));
+	assert_int_equal(ctl("quarantine quarantined"), 0);
+	assert_non_null(strstr(output, "10 blocks in quarantine"));
+	assert_non_null(strstr(output, "after the death of slot 1 generation 1"));
+	assert_non_null(strstr(output, "1 living members"));
+	assert_int_equal(ctl("audit quarantined"), 0);
+	assert_non_null(strstr(output, "of these in quarantine               10"));
+	/* this process is a member */
+	assert_int_equal(ctl("reclaim --free-quarantine quarantined"), 1);
+	assert_non_null(strstr(output, "nothing was freed"));
+	sio_pool_detach(pool);
+	assert_int_equal(ctl("reclaim --free-quarantine quarantined"), 0);
+	assert_non_null(strstr(output, "freed from quarantine                  10"));
+	assert_non_null(strstr(output, "100 of 100"));
+	assert_int_equal(ctl("audit -r quarantined"), 0);
+	assert_int_equal(ctl("rm quarantined"), 0);
+}
+
 int
 main(void)
 {
@@ -227,6 +278,7 @@ main(void)
 		cmocka_unit_test(list_info_shards_and_top_show_the_pool),
 		cmocka_unit_test(reclaim_brings_back_what_the_dead_had_in_shards),
 		cmocka_unit_test(rm_takes_only_what_nobody_lives_in),
+		cmocka_unit_test(the_quarantine_is_shown_and_freed_when_nobody_lives),
 	};
 
 	unit_env_init();

@@ -304,6 +304,8 @@ struct sio_recover_report {
 	 * recovers or that could not be looked at: for the next recovery.
 	 */
 	uint32_t left;
+	/** Conservative pools: blocks in quarantine after it, see sio_pool_quarantine(). */
+	uint32_t quarantined;
 	uint64_t ns; /**< time it took */
 };
 
@@ -312,8 +314,8 @@ struct sio_recover_report {
  * run again, and by several at once. Without dead members it is a few system calls and one walk.
  *
  * Conservative pools: their free blocks, in shards and on the way between magazines; what they had
- * in hands stays out. Exact pools: everything. Blocks come back as they are, or made new first, see
- * sio_pool_set_renew().
+ * in hands stays out, in quarantine. Exact pools: everything. Blocks come back as they are, or made
+ * new first, see sio_pool_set_renew().
  *
  * Runs by itself when a process attaches as a member. Any thread of a member.
  *
@@ -335,6 +337,41 @@ typedef void (*sio_renew_t)(void *addr, void *arg);
  */
 SIO_API int sio_pool_set_renew(struct sio_pool *pool, sio_renew_t renew, void *arg);
 
+/** A block in quarantine. */
+struct sio_quarantined {
+	uint32_t handle;
+	sio_member_t dead; /**< after whose death it was listed; of several, one */
+	uint64_t since_ns; /**< when, CLOCK_MONOTONIC, to the second */
+};
+
+/**
+ * The quarantine of a conservative pool: the blocks that lay in no magazine when a death was
+ * recovered, and have not been seen in one since.
+ *
+ * What the dead had in hands is among them. So may be blocks that a living member has: such a pool
+ * does not know. Exact pools have none. Any thread, observers too.
+ *
+ * @param[out] list  room for max
+ * @param[out] found how many there are, which may be more than max
+ * @return 0; -ENOMEM
+ */
+SIO_API int sio_pool_quarantine(
+	struct sio_pool *pool, struct sio_quarantined *list, uint32_t max, uint32_t *found);
+
+/**
+ * Frees the blocks in quarantine, after a recovery. Only where it is certain that nobody has them:
+ * no other process is a member, and this one took and gave nothing in this pool.
+ *
+ * A block's contents stay as they are: where blocks have to be made new (mbufs), their application
+ * does that. Blocks that the kernel works on (a socket's) are not known to the pool: there are none
+ * once every descriptor of the dead one's sockets is closed.
+ *
+ * @param[out] freed how many
+ * @return 0; -EBUSY a process is or became a member (logged: which): nothing was freed; -EPERM this
+ *         process observes only, or has used the pool; -ENOMEM
+ */
+SIO_API int sio_pool_quarantine_free(struct sio_pool *pool, uint32_t *freed);
+
 /* ---- audit ---- */
 
 /** Where an audit met a block. */
@@ -351,6 +388,7 @@ struct sio_audit_report {
 	uint32_t populated;	  /**< blocks that must be somewhere */
 	uint32_t met[SIO_PLACES]; /**< blocks met, by place of the first meeting */
 	uint32_t outstanding; /**< met nowhere: in the hands of members that keep no holder words */
+	uint32_t quarantined; /**< of these, in quarantine */
 	uint32_t twice;	      /**< met more than once: a fault of the pool or a wrong give */
 	uint32_t strange;     /**< handles outside the pool: memory was overwritten */
 	uint32_t holder_wrong; /**< exact pools: free blocks whose holder word names another */
