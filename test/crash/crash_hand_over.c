@@ -10,6 +10,7 @@
 #include <errno.h>
 
 #include "ring_scene.h"
+#include "segment/barrier.h"
 
 #define HANDED 5u
 
@@ -225,5 +226,7 @@ main(int argc, char **argv)
 	};
 	/* clang-format on */
 
+	/* once for all processes, which are forked from this one */
+	sio_barrier_join();
 	return crash_main(argc, argv, rows, sizeof(rows) / sizeof(rows[0]));
 }

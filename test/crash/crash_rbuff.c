@@ -297,7 +297,7 @@ survive_writer(struct crash_scene *s, enum crash_how how)
 	while ((got = read_some(s, next, 3, true)) > 0)
 		next += got;
 	if (next < atomic_load(&u->told))
-		crash_fault(s, CRASH_WRONG, "%u elements are missing",
+		crash_fault(s, CRASH_LOST, "%u elements are missing",
 			(unsigned int)(atomic_load(&u->told) - next));
 	if (next > most)
 		crash_fault(
@@ -337,7 +337,7 @@ next_reader(struct crash_scene *s)
 		unsigned int got = read_some(s, at, 3, true);
 
 		if (got == 0)
-			crash_fault(s, CRASH_WRONG, "%u elements are missing",
+			crash_fault(s, CRASH_LOST, "%u elements are missing",
 				(unsigned int)(atomic_load(&u->next) - at));
 		at += got;
 	}

@@ -98,7 +98,7 @@ audit(struct crash_scene *s, enum crash_how how)
 	crash_check(s, recovered.left == 0);
 	n = view_take_all(s);
 	if (n != BLOCKS - in_hands)
-		crash_fault(s, CRASH_WRONG, "after two recoveries %u blocks are there, expected %u",
+		crash_fault(s, CRASH_LOST, "after two recoveries %u blocks are there, expected %u",
 			n, BLOCKS - in_hands);
 	view_give(s, view.n);
 	sio_pool_thread_end(view.pool);

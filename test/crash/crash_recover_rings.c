@@ -15,6 +15,7 @@
 
 #include "pool/pool_private.h"
 #include "ring_scene.h"
+#include "segment/barrier.h"
 
 /** What the dead left. */
 struct rings_start {
@@ -203,7 +204,7 @@ audit(struct crash_scene *s, enum crash_how how)
 		while (ring_read(s, 3, true) > 0)
 			view_give(s, view.n);
 		if (atomic_load(&u->delivered) != st->queued + 5)
-			crash_fault(s, CRASH_WRONG, "%u elements were delivered, expected %u",
+			crash_fault(s, CRASH_LOST, "%u elements were delivered, expected %u",
 				(unsigned int)atomic_load(&u->delivered), st->queued + 5);
 		sio_rbuff_destroy(ring);
 		if (own != NULL)
@@ -267,5 +268,7 @@ main(int argc, char **argv)
 	};
 	/* clang-format on */
 
+	/* once for all processes, which are forked from this one */
+	sio_barrier_join();
 	return crash_main(argc, argv, rows, sizeof(rows) / sizeof(rows[0]));
 }

@@ -11,6 +11,7 @@
 #include <errno.h>
 
 #include "ring_scene.h"
+#include "segment/barrier.h"
 
 /** One state that an operation begins in. */
 struct blocks_start {
@@ -210,7 +211,7 @@ read_all(struct crash_scene *s)
 	while (ring_read(s, 3, true) > 0)
 		view_give(s, view.n);
 	if (sio_rbuff_consumed(ring) < atomic_load(&u->told))
-		crash_fault(s, CRASH_WRONG, "%u elements are missing",
+		crash_fault(s, CRASH_LOST, "%u elements are missing",
 			(unsigned int)(atomic_load(&u->told) - sio_rbuff_consumed(ring)));
 }
 
@@ -300,7 +301,7 @@ audit(struct crash_scene *s, enum crash_how how)
 		queued = sio_rbuff_count(ring);
 		n = view_take_all(s);
 		if (n + queued != BLOCKS)
-			crash_fault(s, CRASH_WRONG, "%u blocks are free and %u queued, of %u", n,
+			crash_fault(s, CRASH_LOST, "%u blocks are free and %u queued, of %u", n,
 				queued, BLOCKS);
 		view_give(s, n);
 		sio_rbuff_destroy(ring);
@@ -471,5 +472,7 @@ main(int argc, char **argv)
 	};
 	/* clang-format on */
 
+	/* once for all processes, which are forked from this one */
+	sio_barrier_join();
 	return crash_main(argc, argv, rows, sizeof(rows) / sizeof(rows[0]));
 }

@@ -423,6 +423,8 @@ account(struct crash_scene *s, enum crash_verdict verdict, const struct step_tra
 	sum->verdicts[verdict]++;
 	if (figure > sum->figure)
 		sum->figure = figure;
+	if (atomic_load(&s->shared->quarantined) > sum->quarantined)
+		sum->quarantined = atomic_load(&s->shared->quarantined);
 	if (verdict == CRASH_OK || sum->first[0] != '\0')
 		return;
 	if (k < trace->n)

@@ -46,6 +46,7 @@ enum crash_verdict {
 	CRASH_OK = 0,
 	CRASH_HUNG,    /**< somebody waited */
 	CRASH_DOUBLED, /**< something has two owners, or was delivered twice */
+	CRASH_LOST,    /**< something is nowhere, or was not delivered */
 	CRASH_WRONG,   /**< any other fault */
 	CRASH_VERDICTS
 };
@@ -64,6 +65,8 @@ struct crash_shared {
 	 * Set by a case: the largest over all points is in the table, for example blocks missing.
 	 */
 	_Atomic uint64_t figure;
+	/** Set by a case: blocks that are in quarantine in the end. */
+	_Atomic uint64_t quarantined;
 	_Atomic uint32_t past_end; /**< the window ended before the point */
 	char message[256];
 	_Alignas(64) unsigned char user[CRASH_USER_SIZE]; /**< zero at the start of each scene */
@@ -136,6 +139,7 @@ struct crash_sum {
 	uint32_t visited;	/**< points at which a victim was ended */
 	uint32_t verdicts[CRASH_VERDICTS];
 	uint64_t figure; /**< largest one set */
+	uint64_t quarantined;
 	double seconds;
 	char first[400]; /**< the first fault: point, function, message */
 };
@@ -207,6 +211,13 @@ static inline void
 crash_figure(struct crash_scene *s, uint64_t figure)
 {
 	atomic_store(&s->shared->figure, figure);
+}
+
+/** Sets how many blocks of the scene are in quarantine; the largest over all points is in the table. */
+static inline void
+crash_quarantined(struct crash_scene *s, uint64_t n)
+{
+	atomic_store(&s->shared->quarantined, n);
 }
 
 /** Survivor: runs fn in a fresh process that comes after the victim, and waits for it. */

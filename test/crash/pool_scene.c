@@ -243,12 +243,11 @@ pool_scene_survive(struct crash_scene *s, enum crash_how how)
 	missing = BLOCKS - owned_by(s, SURVIVOR) - owned_by(s, VICTIM);
 	if (how == CRASH_FINISHED) {
 		if (missing != 0)
-			crash_fault(
-				s, CRASH_WRONG, "%u blocks are missing with all alive", missing);
+			crash_fault(s, CRASH_LOST, "%u blocks are missing with all alive", missing);
 	} else {
 		crash_figure(s, missing);
 		if (missing > MAGAZINES_LOST * MAGAZINE + st->n)
-			crash_fault(s, CRASH_WRONG, "%u of %u blocks are missing", missing, BLOCKS);
+			crash_fault(s, CRASH_LOST, "%u of %u blocks are missing", missing, BLOCKS);
 	}
 	if (how == CRASH_STOPPED) {
 		/* some of what was stolen stays out, some comes back by way of the depot */
@@ -291,7 +290,7 @@ pool_scene_all_free(struct crash_scene *s)
 	crash_check(s, sio_audit_clean(&report));
 	n = view_take_all(s);
 	if (n != BLOCKS)
-		crash_fault(s, CRASH_WRONG, "%u of %u blocks are free", n, BLOCKS);
+		crash_fault(s, CRASH_LOST, "%u of %u blocks are free", n, BLOCKS);
 	view_give(s, n);
 }
 
@@ -313,6 +312,7 @@ pool_scene_recover(struct crash_scene *s)
 		s, again.dead_members + again.magazines + again.shards + again.blocks_hands == 0);
 	report = audit_now(s);
 	crash_check(s, sio_audit_clean(&report) && report.dead_members == 0);
+	crash_quarantined(s, report.quarantined);
 	if (start_of(s)->exact) {
 		pool_scene_disown_all(s, VICTIM);
 		held = 0;
@@ -320,8 +320,12 @@ pool_scene_recover(struct crash_scene *s)
 	n = view_take_all(s);
 	/* what the operation had taken, or was about to give, is in its hands too */
 	if (start_of(s)->exact ? n != BLOCKS : n + held + start_of(s)->n < BLOCKS)
-		crash_fault(s, CRASH_WRONG,
-			"after recovery %u of %u blocks are there, %u were held", n, BLOCKS, held);
+		crash_fault(s, CRASH_LOST, "after recovery %u of %u blocks are there, %u were held",
+			n, BLOCKS, held);
+	/* in a conservative pool, what is not free is in quarantine: nothing is unexplained */
+	if (n + report.quarantined != BLOCKS)
+		crash_fault(s, CRASH_LOST, "%u of %u blocks are free and %u in quarantine", n,
+			BLOCKS, report.quarantined);
 	view_give(s, view.n);
 }
 

@@ -27,10 +27,12 @@ print_row(const struct crash_row *row, int rc, const struct crash_sum *sum)
 {
 	uint32_t faults = sum->visited - sum->verdicts[CRASH_OK];
 
-	printf("%-38s %-21s %8u %6u %-8s %6u/%-6u %5u %7u %5u %6llu %6.1f\n", row->c->name,
-		mode_names[row->mode], sum->instructions, sum->states, depth_names[sum->depth],
-		sum->visited, sum->points, sum->verdicts[CRASH_HUNG], sum->verdicts[CRASH_DOUBLED],
-		sum->verdicts[CRASH_WRONG], (unsigned long long)sum->figure, sum->seconds);
+	printf("%-40s %-21s %8u %6u %-8s %6u/%-6u %5u %5u %7u %5u %11llu %6llu %6.1f\n",
+		row->c->name, mode_names[row->mode], sum->instructions, sum->states,
+		depth_names[sum->depth], sum->visited, sum->points, sum->verdicts[CRASH_HUNG],
+		sum->verdicts[CRASH_LOST], sum->verdicts[CRASH_DOUBLED], sum->verdicts[CRASH_WRONG],
+		(unsigned long long)sum->quarantined, (unsigned long long)sum->figure,
+		sum->seconds);
 	if (rc != 0 || faults > 0)
 		printf("  -> %s\n", sum->first);
 	fflush(stdout);
@@ -72,9 +74,9 @@ crash_main(int argc, char **argv, const struct crash_row *rows, size_t n)
 	if (optind < argc)
 		word = argv[optind];
 	if (!list)
-		printf("%-38s %-21s %8s %6s %-8s %13s %5s %7s %5s %6s %6s\n", "operation", "mode",
-			"instr.", "states", "points", "visited/of", "hung", "doubled", "wrong",
-			"figure", "s");
+		printf("%-40s %-21s %8s %6s %-8s %13s %5s %5s %7s %5s %11s %6s %6s\n", "operation",
+			"mode", "instr.", "states", "points", "visited/of", "hung", "lost",
+			"doubled", "wrong", "quarantined", "figure", "s");
 	for (size_t i = 0; i < n; i++) {
 		enum crash_depth depth = full ? rows[i].full : rows[i].compact;
 		struct crash_sum sum;

@@ -102,7 +102,7 @@ ring_read(struct crash_scene *s, unsigned int n, bool burst)
 	if (at < atomic_load(&u->delivered))
 		crash_fault(s, CRASH_DOUBLED, "position %u comes again", (unsigned int)at);
 	if (sio_rbuff_consumed(ring) != at + (unsigned int)rc)
-		crash_fault(s, CRASH_WRONG, "elements from %u on were left out", (unsigned int)at);
+		crash_fault(s, CRASH_LOST, "elements from %u on were left out", (unsigned int)at);
 	for (int i = 0; i < rc; i++) {
 		uint32_t handle,
 			wrote = atomic_load(&u->written[(at + (unsigned int)i) % RING_RECORD]);

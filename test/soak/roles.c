@@ -229,7 +229,7 @@ accept_some(struct me *me)
 static void
 work(struct me *me)
 {
-	unsigned int n = next_random(me) % 24 + 1;
+	unsigned int n = next_random(me) % (SOAK_HOLD - 4) + 1;
 
 	switch (me->role) {
 	case SOAK_SOURCE:

@@ -273,7 +273,7 @@ make_all(void)
 		.flags = SIO_POOL_EXACT,
 		.backing = SIO_BACKING_FILE};
 	struct sio_rbuff_opts ring = {.sz = sizeof(ring),
-		.capacity = 64,
+		.capacity = 256,
 		.element_size = sizeof(struct sio_desc),
 		.role = SIO_RBUFF_OBSERVER};
 

@@ -25,8 +25,8 @@
 #include <slabio/pool.h>
 #include <slabio/rbuff.h>
 
-#define SOAK_BLOCKS   512u
-#define SOAK_MAGAZINE 8u
+#define SOAK_BLOCKS   2048u
+#define SOAK_MAGAZINE 16u
 #define SOAK_HOLD     64u /**< blocks that one process has at most */
 #define SOAK_QUEUE    64u
 
