@@ -3,7 +3,7 @@
 
 BUILD ?= build
 
-.PHONY: all setup demo bench test system install uninstall clean
+.PHONY: all setup demo bench test crash soak system install uninstall clean
 
 all: $(BUILD)/build.ninja
 	@ninja -C $(BUILD)
@@ -31,6 +31,17 @@ bench: setup
 test: setup
 	@$(MAKE) --no-print-directory all
 	@meson test -C $(BUILD) --no-rebuild --print-errorlogs
+
+# The whole kill sweep: every operation killed and stopped at every instruction. Half an hour on two cores.
+crash: setup
+	@$(MAKE) --no-print-directory all
+	@test/crash/sweep.py -C $(BUILD) -o $(BUILD)/crash.txt
+
+# Processes killed, aborted and stopped at random under traffic, for an hour or as long as SOAK says.
+SOAK ?= 3600
+soak: setup
+	@$(MAKE) --no-print-directory all
+	@$(BUILD)/test/soak/slabio-soak -t $(SOAK) -s $$(date +%s) -o $(BUILD)/soak.txt
 
 # Stock DPDK programs, interfaces, an installation: everything that is more than one function.
 system: setup
