@@ -69,6 +69,10 @@ ring_bars(void)
 	if (ret == 0)
 		ret = bench_ring_case("rte_ring_spsc", 8, 32, 1.3);
 	if (ret == 0)
+		ret = bench_ring_blocks(16, 32, 0.6);
+	if (ret == 0)
+		ret = bench_ring_blocks(16, 1, 0.6);
+	if (ret == 0)
 		/* at most 1.5 times a bare line */
 		ret = bench_ring_trip("rbuff", "line", 1 / 1.5);
 	if (ret == 0)

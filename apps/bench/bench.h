@@ -222,6 +222,7 @@ int bench_queue_run(void *bulk, double *value);
 
 int bench_ring_case(const char *rival, unsigned int size, unsigned int bulk, double bar);
 int bench_ring_fixed(unsigned int bulk, const char *rival, double figure, double bar);
+int bench_ring_blocks(unsigned int size, unsigned int bulk, double bar);
 int bench_ring_trip(const char *subject, const char *rival, double bar);
 int bench_pool_fixed(unsigned int bulk, const char *rival, double figure, double bar);
 

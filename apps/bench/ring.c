@@ -16,6 +16,7 @@
 #include <rte_errno.h>
 #include <rte_ring.h>
 #include <rte_ring_elem.h>
+#include <slabio/pool.h>
 #include <slabio/rbuff.h>
 #include "bench.h"
 
@@ -23,19 +24,29 @@
 
 enum kind {
 	RBUFF,
-	SPSC, /* rte_ring, single producer, single consumer */
-	MPMC, /* rte_ring, many of both, though one of each is at work */
-	LINE, /* one cache line each way; round trips only */
+	SPSC,	/* rte_ring, single producer, single consumer */
+	MPMC,	/* rte_ring, many of both, though one of each is at work */
+	LINE,	/* one cache line each way; round trips only */
+	BLOCKS, /* rbuff with the blocks of an exact pool; one way only */
 	KINDS
 };
 
-static const char *const kind_names[KINDS] = {"rbuff", "rte_ring_spsc", "rte_ring_mpmc", "line"};
+static const char *const kind_names[KINDS] = {
+	"rbuff", "rte_ring_spsc", "rte_ring_mpmc", "line", "rbuff_blocks"};
+
+/*
+ * Handles go round, so that a block is written again when it was read long ago: more blocks than
+ * the ring and both sides can have.
+ */
+#define BLOCKS_PER_ELEMENT 4u
+#define HANDLE(job, i)	   ((uint32_t)(i) & ((job)->n_blocks - 1))
 
 /* one direction */
 struct link {
 	struct sio_rbuff *writer;
 	struct sio_rbuff *reader;
 	struct rte_ring *dpdk;
+	struct sio_pool *pool;
 	_Alignas(128) _Atomic uint64_t line;
 };
 
@@ -43,6 +54,7 @@ struct job {
 	enum kind kind;
 	unsigned int size;
 	unsigned int bulk;
+	uint32_t n_blocks; /* a power of two */
 	bool trip;
 	struct link there;
 	struct link back;
@@ -82,6 +94,31 @@ check(const void *elements, unsigned int size, uint64_t first, unsigned int n)
 	return wrong;
 }
 
+/* Elements of blocks: the handle, then the place in the sequence. */
+static inline __attribute__((always_inline)) void
+fill_blocks(
+	const struct job *job, void *elements, unsigned int size, uint64_t first, unsigned int n)
+{
+	uint32_t *to = elements;
+
+	for (unsigned int i = 0; i < n; i++, to += size / 4) {
+		to[0] = HANDLE(job, first + i);
+		to[1] = (uint32_t)(first + i);
+	}
+}
+
+static inline __attribute__((always_inline)) uint64_t
+check_blocks(const struct job *job, const void *elements, unsigned int size, uint64_t first,
+	unsigned int n)
+{
+	const uint32_t *from = elements;
+	uint64_t wrong = 0;
+
+	for (unsigned int i = 0; i < n; i++, from += size / 4)
+		wrong += from[0] != HANDLE(job, first + i) || from[1] != (uint32_t)(first + i);
+	return wrong;
+}
+
 /* kind and size are constants where these are inlined, which is what rte_ring wants as well */
 
 static inline __attribute__((always_inline)) bool
@@ -89,6 +126,7 @@ put(enum kind kind, struct link *link, const void *elements, unsigned int size, 
 {
 	switch (kind) {
 	case RBUFF:
+	case BLOCKS:
 		return sio_rbuff_write_bulk(link->writer, elements, n) != 0;
 	case SPSC:
 		return rte_ring_sp_enqueue_bulk_elem(link->dpdk, elements, size, n, NULL) != 0;
@@ -104,6 +142,7 @@ get(enum kind kind, struct link *link, void *elements, unsigned int size, unsign
 
 	switch (kind) {
 	case RBUFF:
+	case BLOCKS:
 		got = sio_rbuff_read_burst(link->reader, elements, n);
 		return got > 0 ? (unsigned int)got : 0;
 	case SPSC:
@@ -124,7 +163,10 @@ send(struct bench_team *team, enum kind kind, unsigned int size)
 	uint64_t i = 0, look = ELEMENTS_PER_LOOK;
 
 	for (;;) {
-		fill(elements, size, i, bulk);
+		if (kind == BLOCKS)
+			fill_blocks(job, elements, size, i, bulk);
+		else
+			fill(elements, size, i, bulk);
 		while (!put(kind, &job->there, elements, size, bulk))
 			bench_wait(team, &spins);
 		i += bulk;
@@ -156,7 +198,8 @@ receive(struct bench_team *team, enum kind kind, unsigned int size)
 			bench_wait(team, &spins);
 			continue;
 		}
-		wrong += check(elements, size, i, n);
+		wrong += kind == BLOCKS ? check_blocks(job, elements, size, i, n)
+					: check(elements, size, i, n);
 		i += n;
 	}
 	job->wrong += wrong;
@@ -178,6 +221,8 @@ ONE_WAY(spsc_16, SPSC, 16)
 ONE_WAY(mpmc_4, MPMC, 4)
 ONE_WAY(mpmc_8, MPMC, 8)
 ONE_WAY(mpmc_16, MPMC, 16)
+ONE_WAY(blocks_8, BLOCKS, 8)
+ONE_WAY(blocks_16, BLOCKS, 16)
 
 /* ---- there and back ---- */
 
@@ -247,6 +292,7 @@ work_of(const struct job *job)
 		[RBUFF] = {rbuff_4, rbuff_8, rbuff_16},
 		[SPSC] = {spsc_4, spsc_8, spsc_16},
 		[MPMC] = {mpmc_4, mpmc_8, mpmc_16},
+		[BLOCKS] = {NULL, blocks_8, blocks_16},
 	};
 	static const bench_work trips[KINDS] = {rbuff_trip, spsc_trip, mpmc_trip, line_trip};
 
@@ -257,9 +303,32 @@ work_of(const struct job *job)
 
 /* ---- runs ---- */
 
+/* A pool whose blocks are all in this process's hands. */
 static int
-link_open(struct link *link, enum kind kind, unsigned int size)
+pool_open(struct job *job, struct sio_pool **pool, char *name)
 {
+	struct sio_pool_opts opts = {
+		.sz = sizeof(opts),
+		.name = name,
+		.n_blocks = job->n_blocks,
+		.block_size = 64,
+		.flags = SIO_POOL_EXACT,
+		.backing = SIO_BACKING_MEMFD,
+	};
+	uint32_t *handles = calloc(job->n_blocks, sizeof(*handles));
+	int ret = handles == NULL ? -ENOMEM : sio_pool_create(&opts, pool);
+
+	if (ret == 0)
+		ret = sio_pool_take(*pool, handles, job->n_blocks);
+	free(handles);
+	return ret;
+}
+
+static int
+link_open(struct job *job, struct link *link)
+{
+	enum kind kind = job->kind;
+	unsigned int size = job->size;
 	static unsigned int number;
 	char name[RTE_RING_NAMESIZE];
 	struct sio_rbuff_opts opts = {
@@ -273,11 +342,18 @@ link_open(struct link *link, enum kind kind, unsigned int size)
 
 	memset(link, 0, sizeof(*link));
 	snprintf(name, sizeof(name), "bench-%d.%u", (int)getpid(), number++);
-	if (kind == RBUFF) {
+	if (kind == BLOCKS) {
+		job->n_blocks = bench_options.queue * BLOCKS_PER_ELEMENT;
+		ret = pool_open(job, &link->pool, name);
+		opts.carries = link->pool;
+		snprintf(name, sizeof(name), "bench-%d.%u", (int)getpid(), number++);
+	}
+	if (ret == 0 && (kind == RBUFF || kind == BLOCKS)) {
 		ret = sio_rbuff_create(&opts, &link->writer);
 		if (ret == 0)
-			ret = sio_rbuff_attach(name, SIO_RBUFF_CONSUMER, &link->reader);
-	} else if (kind != LINE) {
+			ret = sio_rbuff_attach_blocks(
+				name, SIO_RBUFF_CONSUMER, link->pool, &link->reader);
+	} else if (kind == SPSC || kind == MPMC) {
 		/* exact: all of the capacity is usable, as in an rbuff */
 		link->dpdk = rte_ring_create_elem(name, size, bench_options.queue, SOCKET_ID_ANY,
 			RING_F_EXACT_SZ | (kind == SPSC ? RING_F_SP_ENQ | RING_F_SC_DEQ : 0));
@@ -297,6 +373,8 @@ link_close(struct link *link)
 		sio_rbuff_detach(link->reader);
 	if (link->writer != NULL)
 		sio_rbuff_destroy(link->writer);
+	if (link->pool != NULL)
+		sio_pool_destroy(link->pool);
 	rte_ring_free(link->dpdk);
 }
 
@@ -326,11 +404,11 @@ static int
 run(void *arg, double *value)
 {
 	struct job *job = arg;
-	int ret = link_open(&job->there, job->kind, job->size);
+	int ret = link_open(job, &job->there);
 
 	memset(&job->back, 0, sizeof(job->back));
 	if (ret == 0 && job->trip)
-		ret = link_open(&job->back, job->kind, job->size);
+		ret = link_open(job, &job->back);
 	if (ret == 0)
 		ret = run_team(job, value);
 	link_close(&job->there);
@@ -343,7 +421,7 @@ kind_of(const char *name)
 {
 	unsigned int kind = 0;
 
-	while (kind < LINE && strcmp(kind_names[kind], name) != 0)
+	while (kind < KINDS - 1 && strcmp(kind_names[kind], name) != 0)
 		kind++;
 	return (enum kind)kind;
 }
@@ -394,6 +472,16 @@ bench_ring_fixed(unsigned int bulk, const char *rival, double figure, double bar
 }
 
 int
+bench_ring_blocks(unsigned int size, unsigned int bulk, double bar)
+{
+	static struct job a, b;
+
+	a = (struct job){.kind = BLOCKS, .size = size, .bulk = bulk};
+	b = (struct job){.kind = RBUFF, .size = size, .bulk = bulk};
+	return pair(&a, &b, kind_names[RBUFF], 0, bar);
+}
+
+int
 bench_ring_trip(const char *subject, const char *rival, double bar)
 {
 	static struct job a, b;
@@ -418,6 +506,11 @@ bench_ring(void)
 			if (ret == 0 && o->sizes.at[s] == 8)
 				ret = bench_ring_case("rte_ring_mpmc", 8, o->bulks.at[b], 0);
 		}
+	bench_heading("the blocks of an exact pool, holder words tracked, beside bare elements");
+	for (unsigned int s = 0; s < o->sizes.n; s++)
+		for (unsigned int b = 0; b < o->bulks.n; b++)
+			if (ret == 0 && o->sizes.at[s] >= 8)
+				ret = bench_ring_blocks(o->sizes.at[s], o->bulks.at[b], 0);
 	bench_heading("one element there, one back, in ns");
 	if (ret == 0)
 		ret = bench_ring_trip("rbuff", "rte_ring_spsc", 0);
