@@ -180,53 +180,89 @@ handle_of(const unsigned char *element)
 	return handle;
 }
 
-/** Are all of the blocks that the elements name this member's? */
-static bool
-blocks_mine(const struct rbuff_side *side, const unsigned char *elements, uint32_t n)
+/**
+ * Holder words were last written by the other side, and will be written here: each line is asked
+ * for once, to be written, and all of them at the same time.
+ */
+static inline __attribute__((always_inline)) void
+holders_prefetch(
+	const struct rbuff_side *side, const unsigned char *elements, uint32_t n, const size_t size)
 {
-	uint64_t other = 0;
-
 	for (uint32_t i = 0; i < n; i++) {
-		uint32_t handle = handle_of(elements + (size_t)i * side->element_size);
+		uint32_t handle = handle_of(elements + i * size);
 
-		if (UNLIKELY(handle >= side->n_blocks))
-			return false;
-		other |= atomic_load_explicit(&side->holders[handle], memory_order_relaxed) ^
-			 side->me;
+		if (LIKELY(handle < side->n_blocks))
+			prefetch_exclusive((const void *)(uintptr_t)&side->holders[handle]);
 	}
-	return other == 0;
 }
 
-/** wb */
-static void
-blocks_to_ring(const struct rbuff_side *side, const unsigned char *elements, uint32_t n)
+/** Takes wb back for the first n elements: nobody has seen it. */
+static __attribute__((noinline)) void
+blocks_undo(const struct rbuff_side *side, const unsigned char *elements, uint32_t n, size_t size)
 {
 	for (uint32_t i = 0; i < n; i++)
-		atomic_store_explicit(
-			&side->holders[handle_of(elements + (size_t)i * side->element_size)],
-			sio_holder_ring(side->number, side->position + i), memory_order_relaxed);
+		atomic_store_explicit(&side->holders[handle_of(elements + i * size)], side->me,
+			memory_order_relaxed);
+}
+
+/** wb. @return false: one of the blocks is not this member's, and all are as before */
+static inline __attribute__((always_inline)) bool
+blocks_to_ring(
+	const struct rbuff_side *side, const unsigned char *elements, uint32_t n, const size_t size)
+{
+	_Atomic uint64_t *holders = side->holders;
+	uint32_t n_blocks = side->n_blocks, number = side->number;
+	uint64_t me = side->me, position = side->position;
+
+	if (n > 1)
+		holders_prefetch(side, elements, n, size);
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t handle = handle_of(elements + i * size);
+
+		if (UNLIKELY(handle >= n_blocks) || UNLIKELY(atomic_load_explicit(&holders[handle],
+								     memory_order_relaxed) != me)) {
+			blocks_undo(side, elements, i, size);
+			return false;
+		}
+		atomic_store_explicit(&holders[handle], sio_holder_ring(number, position + i),
+			memory_order_relaxed);
+	}
+	return true;
 }
 
 /** rb. @return elements left, moved together */
-static uint32_t
-blocks_from_ring(struct rbuff_side *side, unsigned char *elements, uint32_t n, uint64_t position)
+static inline __attribute__((always_inline)) uint32_t
+blocks_from_ring(struct rbuff_side *side, unsigned char *elements, uint32_t n, uint64_t position,
+	const size_t size)
 {
-	size_t size = side->element_size;
-	uint32_t kept = 0;
+	_Atomic uint64_t *holders = side->holders;
+	uint32_t n_blocks = side->n_blocks, number = side->number, kept = 0;
+	uint64_t me = side->me;
 
 	for (uint32_t i = 0; i < n; i++) {
 		uint32_t handle = handle_of(elements + i * size);
 
-		if (UNLIKELY(handle >= side->n_blocks ||
-			     atomic_load_explicit(&side->holders[handle], memory_order_relaxed) !=
-				     sio_holder_ring(side->number, position + i)))
+		if (UNLIKELY(handle >= n_blocks) ||
+			UNLIKELY(atomic_load_explicit(&holders[handle], memory_order_relaxed) !=
+				 sio_holder_ring(number, position + i)))
 			continue;
-		atomic_store_explicit(&side->holders[handle], side->me, memory_order_relaxed);
+		atomic_store_explicit(&holders[handle], me, memory_order_relaxed);
 		if (UNLIKELY(kept != i))
 			memcpy(elements + kept * size, elements + i * size, size);
 		kept++;
 	}
 	return kept;
+}
+
+/** Writes n elements, which fit. @return false: blocks of them are not this member's */
+static inline __attribute__((always_inline)) bool
+put_sized(struct rbuff_side *side, const void *elements, uint32_t n, bool blocks,
+	const uint32_t per_line, const size_t size, const size_t offset)
+{
+	if (blocks && !blocks_to_ring(side, elements, n, size))
+		return false;
+	put(side, elements, n, per_line, size, offset);
+	return true;
 }
 
 static inline __attribute__((always_inline)) int
@@ -235,6 +271,7 @@ ring_write(struct sio_rbuff *ring, const void *elements, uint32_t n, bool bulk, 
 	struct rbuff_side *side = ring->side;
 	uint64_t room;
 	uint32_t state;
+	bool done;
 
 	/* acquire: a write begun after somebody saw the state set finds it set */
 	state = atomic_load_explicit(&side->control->state, memory_order_acquire);
@@ -255,22 +292,22 @@ ring_write(struct sio_rbuff *ring, const void *elements, uint32_t n, bool bulk, 
 	}
 	if (UNLIKELY(n == 0))
 		return 0;
-	if (blocks) {
-		if (!blocks_mine(side, elements, n))
-			return -EACCES;
-		blocks_to_ring(side, elements, n);
-	}
 	switch (side->element_size) {
 	case 4:
-		put(side, elements, n, SIO_RBUFF_PER_LINE_4, 4, SIO_RBUFF_OFFSET_4);
+		done = put_sized(
+			side, elements, n, blocks, SIO_RBUFF_PER_LINE_4, 4, SIO_RBUFF_OFFSET_4);
 		break;
 	case 8:
-		put(side, elements, n, SIO_RBUFF_PER_LINE_8, 8, SIO_RBUFF_OFFSET_8);
+		done = put_sized(
+			side, elements, n, blocks, SIO_RBUFF_PER_LINE_8, 8, SIO_RBUFF_OFFSET_8);
 		break;
 	default:
-		put(side, elements, n, SIO_RBUFF_PER_LINE_16, 16, SIO_RBUFF_OFFSET_16);
+		done = put_sized(
+			side, elements, n, blocks, SIO_RBUFF_PER_LINE_16, 16, SIO_RBUFF_OFFSET_16);
 		break;
 	}
+	if (blocks && !done)
+		return -EACCES;
 	/* w4 */
 	if (UNLIKELY(sleeps(side, SIO_RBUFF_CONSUMER)))
 		sio__rbuff_wake_side(side->control, SIO_RBUFF_CONSUMER);
@@ -377,6 +414,8 @@ get(struct rbuff_side *side, void *elements, uint32_t n, bool whole, bool blocks
 			memcpy(to, from, per_line * size);
 		else
 			copy_elements(to, from, k, size);
+		if (blocks)
+			holders_prefetch(side, to, k, size);
 		to += k * size;
 		left -= k;
 		in_line += k;
@@ -390,7 +429,7 @@ get(struct rbuff_side *side, void *elements, uint32_t n, bool whole, bool blocks
 	n -= left;
 	if (blocks) {
 		/* the cursor is where they began */
-		uint32_t kept = blocks_from_ring(side, elements, n, side->position);
+		uint32_t kept = blocks_from_ring(side, elements, n, side->position, size);
 
 		side->skipped += n - kept;
 		n = kept;
@@ -528,7 +567,7 @@ read_other(struct sio_rbuff *ring, void *elements, uint32_t n, bool bulk)
 	}
 	if (UNLIKELY(ring->side->skipped != skipped))
 		SIO_WARN("ring '%s': %llu elements left out: their blocks are not the ring's at "
-			 "that position. Was a block written twice?",
+			 "that position. Was memory overwritten?",
 			sio_segment_name(ring->seg),
 			(unsigned long long)(ring->side->skipped - skipped));
 	return r;

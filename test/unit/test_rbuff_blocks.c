@@ -99,25 +99,35 @@ blocks_that_are_not_the_writers_are_refused_whole(void **state)
 }
 
 static void
-block_written_twice_is_read_once(void **state)
+block_written_twice_is_refused_and_one_that_is_not_the_rings_left_out(void **state)
 {
 	struct sio_pool *pool = unit_pool("blocks", N, 4, 4, SIO_POOL_EXACT);
 	struct sio_rbuff *out = ring_of(pool, "ring", SIO_RBUFF_PRODUCER), *in;
 	struct sio_desc d[4], e[4];
-	uint32_t h[2];
+	uint32_t h[4];
+	uint64_t was;
 
 	(void)state;
 	assert_int_equal(sio_rbuff_attach_blocks("ring", SIO_RBUFF_CONSUMER, pool, &in), 0);
-	assert_int_equal(sio_pool_take(pool, h, 2), 0);
-	fill(d, (uint32_t[]){h[0], h[0], h[1], h[1]}, 4);
+	assert_int_equal(sio_pool_take(pool, h, 4), 0);
+	fill(d, (uint32_t[]){h[0], h[1], h[0], h[3]}, 4);
+	assert_int_equal(sio_rbuff_write_bulk(out, d, 4), -EACCES);
+	assert_int_equal(sio_rbuff_count(out), 0);
+	/* somebody overwrites the holder words of the second and the last */
+	fill(d, h, 4);
 	assert_int_equal(sio_rbuff_write_bulk(out, d, 4), 4);
+	was = pool->holders[h[1]];
+	pool->holders[h[1]] = pool->holders[h[3]];
+	pool->holders[h[3]] = was;
 	assert_int_equal(sio_rbuff_read_bulk(in, e, 4), 2);
 	assert_int_equal(e[0].handle, h[0]);
-	assert_int_equal(e[1].handle, h[1]);
-	assert_non_null(strstr(unit_log_last, "written twice"));
+	assert_int_equal(e[1].handle, h[2]);
+	assert_non_null(strstr(unit_log_last, "left out"));
 	assert_int_equal(sio_rbuff_read_burst(in, e, 4), 0);
-	assert_int_equal(sio_pool_give(pool, h, 2), 0);
+	assert_int_equal(sio_pool_give(pool, &h[0], 1), 0);
+	assert_int_equal(sio_pool_give(pool, &h[2], 1), 0);
 	sio_rbuff_detach(in);
+	/* what carries the ring's number comes back at its end */
 	sio_rbuff_destroy(out);
 	unit_assert_all_free(pool, N);
 	sio_pool_destroy(pool);
@@ -483,7 +493,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(holder_words_follow_the_blocks),
 		cmocka_unit_test(blocks_that_are_not_the_writers_are_refused_whole),
-		cmocka_unit_test(block_written_twice_is_read_once),
+		cmocka_unit_test(
+			block_written_twice_is_refused_and_one_that_is_not_the_rings_left_out),
 		cmocka_unit_test(attaching_without_the_right_pool_is_refused),
 		cmocka_unit_test(ring_of_a_conservative_pool_leaves_holder_words_alone),
 		cmocka_unit_test(destroyed_ring_ends_when_both_sides_have_left),

@@ -165,8 +165,8 @@ SIO_API int sio_rbuff_write_burst(struct sio_rbuff *ring, const void *elements, 
  * A rest that is smaller than n is no drained ring: a bulk read then returns 0, a burst read takes
  * the rest.
  *
- * In a ring that carries blocks, an element whose block is not the ring's at that position (its
- * writer wrote the same block twice) is consumed and left out: also a bulk read is then of fewer.
+ * In a ring that carries blocks, an element whose block is not the ring's at that position (memory
+ * was overwritten) is consumed and left out: also a bulk read is then of fewer.
  *
  * @return number read: n or 0 (bulk), 0 to n (burst); or, with nothing read: -ESHUTDOWN or -EPIPE
  *         by state, once drained; -EINVAL n is larger than the capacity (bulk); -EPERM this handle
