@@ -4,7 +4,7 @@
 # Checks the models of the ownership protocol: as it is, each must hold in every reachable state; with a planted fault,
 # each must fail. See README.md.
 #
-#   run.sh          what CI runs, below a minute on one core
+#   run.sh          what CI runs, a minute and a half on one core
 #   run.sh --long   larger bounds and two recoverers at once as well, a quarter of an hour
 #   run.sh --trail <model> [-D...]   the shortest counterexample of one model, step by step
 #
@@ -174,6 +174,9 @@ fails steal -DFAULT_ANY_MARKED -DTHREE -DOPS_A=1 -DOPS_B=1 -DSB=2
 holds ring
 fails ring -DFAULT_HOLDER_AFTER_INDEX
 fails ring -DFAULT_PLACE_TAKEN_EARLY
+holds ending
+fails ending -DFAULT_ENTRY_LOOKED_FIRST
+fails ending -DFAULT_OFFERS_LEFT
 holds recovery
 holds recovery -DSTART_IN_DEPOT
 fails recovery -DFAULT_NAME_NOT_KEPT
