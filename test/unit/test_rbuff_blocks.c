@@ -6,6 +6,7 @@
 
 #include "unit_rbuff.h"
 #include "unit_pool.h"
+#include <pthread.h>
 #include "pool/pool_private.h"
 
 #define N 64
@@ -248,6 +249,75 @@ ring_numbers_are_used_again(void **state)
 	sio_rbuff_destroy(b);
 	sio_rbuff_destroy(c);
 	sio_pool_destroy(pool);
+}
+
+/* One thread takes, stamps and writes, another reads, checks and gives back. */
+struct passing {
+	struct sio_pool *pool;
+	struct sio_rbuff *out, *in;
+	unsigned int n;
+	unsigned int wrong;
+};
+
+static void *
+pass_on(void *arg)
+{
+	struct passing *p = arg;
+	uint64_t rnd = 7;
+
+	for (unsigned int i = 0; i < p->n;) {
+		unsigned int n = next_random(&rnd) % 12 + 1;
+		struct sio_desc d[12];
+		uint32_t h[12];
+
+		if (n > p->n - i)
+			n = p->n - i;
+		if (sio_pool_take(p->pool, h, n) != 0)
+			continue;
+		fill(d, h, n);
+		for (unsigned int k = 0; k < n; k++) {
+			d[k].position = i + k;
+			*(uint32_t *)sio_pool_addr(p->pool, h[k]) = i + k;
+		}
+		while (sio_rbuff_write_bulk(p->out, d, n) == 0)
+			sched_yield();
+		i += n;
+	}
+	return NULL;
+}
+
+static void
+two_threads_pass_blocks_in_order(void **state)
+{
+	struct passing p = {.pool = unit_pool("blocks", N, 4, 4, SIO_POOL_EXACT), .n = 50000};
+	pthread_t writer;
+	uint32_t h[16];
+
+	(void)state;
+	p.out = ring_of(p.pool, "ring", SIO_RBUFF_PRODUCER);
+	assert_int_equal(sio_rbuff_attach_blocks("ring", SIO_RBUFF_CONSUMER, p.pool, &p.in), 0);
+	assert_int_equal(pthread_create(&writer, NULL, pass_on, &p), 0);
+	for (unsigned int i = 0; i < p.n;) {
+		struct sio_desc d[16];
+		int n = sio_rbuff_read_burst(p.in, d, 16);
+
+		assert_true(n >= 0);
+		for (int k = 0; k < n; k++) {
+			h[k] = d[k].handle;
+			p.wrong += d[k].position != i + (unsigned int)k;
+			p.wrong += *(uint32_t *)sio_pool_addr(p.pool, h[k]) != d[k].position;
+		}
+		if (n == 0)
+			sched_yield();
+		assert_int_equal(sio_pool_give(p.pool, h, (unsigned int)n), 0);
+		i += (unsigned int)n;
+	}
+	pthread_join(writer, NULL);
+	assert_int_equal(p.wrong, 0);
+	sio_rbuff_detach(p.in);
+	sio_rbuff_destroy(p.out);
+	unit_assert_all_free(p.pool, N);
+	sio_pool_destroy(p.pool);
 }
 
 /* ---- deaths ---- */
@@ -499,6 +569,7 @@ main(void)
 		cmocka_unit_test(ring_of_a_conservative_pool_leaves_holder_words_alone),
 		cmocka_unit_test(destroyed_ring_ends_when_both_sides_have_left),
 		cmocka_unit_test(ring_numbers_are_used_again),
+		cmocka_unit_test(two_threads_pass_blocks_in_order),
 		cmocka_unit_test(dead_writers_queue_is_read_and_the_rest_is_free),
 		cmocka_unit_test(what_a_dead_reader_took_is_queued_again_in_order),
 		cmocka_unit_test(ring_that_nobody_lives_in_keeps_its_blocks_until_its_name_goes),
