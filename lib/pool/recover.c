@@ -175,8 +175,8 @@ count_unrenewed(struct sio_recovery *r)
 	uint32_t populated = atomic_load_explicit(&pool->hdr->populated, memory_order_acquire);
 
 	for (uint32_t b = 0; b < populated && b < pool->n_blocks; b++)
-		r->report.unrenewed += sio_dead_holder(
-			&r->dead, atomic_load_explicit(&pool->holders[b], memory_order_relaxed));
+		r->report.unrenewed += holder_is_dead(
+			r, atomic_load_explicit(&pool->holders[b], memory_order_relaxed));
 }
 
 int
