@@ -17,9 +17,10 @@
 #define ARG_PCAP_IFACE "pcap_iface"
 #define ARG_MAC	       "mac"
 
-#define PARAMS                                                                               \
-	ARG_RX_PCAP "=<file> " ARG_TX_PCAP "=<file> " ARG_PCAP_IFACE "=<interface> " ARG_MAC \
-		    "=<xx:xx:xx:xx:xx:xx>"
+/* One line for each argument, those of a back end together: this is what messages and tools show. */
+#define PARAMS_PCAP   ARG_RX_PCAP "=<file> " ARG_TX_PCAP "=<file> " ARG_PCAP_IFACE "=<interface> "
+#define PARAMS_COMMON ARG_MAC "=<xx:xx:xx:xx:xx:xx>"
+#define PARAMS	      PARAMS_PCAP PARAMS_COMMON
 
 /* What dpdk-pmdinfo.py looks for in a driver's read-only data. */
 static const char pmd_info[] __attribute__((used)) =
@@ -27,8 +28,6 @@ static const char pmd_info[] __attribute__((used)) =
 	"\", \"pci_ids\" : []}";
 
 RTE_PMD_REGISTER_PARAM_STRING(net_slabio, PARAMS);
-
-static const char *const valid_keys[] = {ARG_RX_PCAP, ARG_TX_PCAP, ARG_PCAP_IFACE, ARG_MAC, NULL};
 
 /* A copy that secondaries can read too; NULL after a message. */
 static char *
@@ -60,19 +59,36 @@ add_file(const char *name, const char *key, const char *value, char **files, uin
 }
 
 static int
-set_iface(const char *name, const char *value, struct slabio_args *args)
+set_string(const char *name, const char *key, const char *value, char **to)
 {
-	if (args->pcap_iface != NULL) {
-		SLABIO_LOG(ERR, "%s: expected one " ARG_PCAP_IFACE "=, found %s and %s", name,
-			args->pcap_iface, value);
+	if (*to != NULL) {
+		SLABIO_LOG(ERR, "%s: expected one %s=, found %s and %s", name, key, *to, value);
 		return -EINVAL;
 	}
-	args->pcap_iface = shared_string(name, value);
-	return args->pcap_iface == NULL ? -ENOMEM : 0;
+	*to = shared_string(name, value);
+	return *to == NULL ? -ENOMEM : 0;
 }
 
 static int
-set_mac(const char *name, const char *value, struct slabio_args *args)
+set_rx_pcap(const char *name, const char *key, const char *value, struct slabio_args *args)
+{
+	return add_file(name, key, value, args->rx_pcap, &args->nb_rx_pcap);
+}
+
+static int
+set_tx_pcap(const char *name, const char *key, const char *value, struct slabio_args *args)
+{
+	return add_file(name, key, value, args->tx_pcap, &args->nb_tx_pcap);
+}
+
+static int
+set_pcap_iface(const char *name, const char *key, const char *value, struct slabio_args *args)
+{
+	return set_string(name, key, value, &args->pcap_iface);
+}
+
+static int
+set_mac(const char *name, const char *key __rte_unused, const char *value, struct slabio_args *args)
 {
 	if (args->has_mac) {
 		SLABIO_LOG(ERR, "%s: expected one " ARG_MAC "=, found a second: %s", name, value);
@@ -90,30 +106,36 @@ set_mac(const char *name, const char *value, struct slabio_args *args)
 	return 0;
 }
 
+/* Each argument and what takes its value; the setter says what is wrong with it. */
+static const struct {
+	const char *key;
+	int (*set)(const char *name, const char *key, const char *value, struct slabio_args *args);
+} setters[] = {
+	/* pcap */
+	{ARG_RX_PCAP, set_rx_pcap},
+	{ARG_TX_PCAP, set_tx_pcap},
+	{ARG_PCAP_IFACE, set_pcap_iface},
+	/* any back end */
+	{ARG_MAC, set_mac},
+};
+
 static int
 set_one(const char *name, const struct rte_kvargs_pair *pair, struct slabio_args *args)
 {
-	const char *key = pair->key;
 	unsigned int i;
 
-	for (i = 0; valid_keys[i] != NULL; i++)
-		if (strcmp(key, valid_keys[i]) == 0)
-			break;
-	if (valid_keys[i] == NULL) {
-		SLABIO_LOG(ERR, "%s: unknown argument '%s'; there are: %s", name, key, PARAMS);
-		return -EINVAL;
+	for (i = 0; i < RTE_DIM(setters); i++) {
+		if (strcmp(pair->key, setters[i].key) != 0)
+			continue;
+		if (pair->value == NULL || pair->value[0] == '\0') {
+			SLABIO_LOG(
+				ERR, "%s: expected a value after %s=, found none", name, pair->key);
+			return -EINVAL;
+		}
+		return setters[i].set(name, pair->key, pair->value, args);
 	}
-	if (pair->value == NULL || pair->value[0] == '\0') {
-		SLABIO_LOG(ERR, "%s: expected a value after %s=, found none", name, key);
-		return -EINVAL;
-	}
-	if (strcmp(key, ARG_RX_PCAP) == 0)
-		return add_file(name, key, pair->value, args->rx_pcap, &args->nb_rx_pcap);
-	if (strcmp(key, ARG_TX_PCAP) == 0)
-		return add_file(name, key, pair->value, args->tx_pcap, &args->nb_tx_pcap);
-	if (strcmp(key, ARG_PCAP_IFACE) == 0)
-		return set_iface(name, pair->value, args);
-	return set_mac(name, pair->value, args);
+	SLABIO_LOG(ERR, "%s: unknown argument '%s'; there are: %s", name, pair->key, PARAMS);
+	return -EINVAL;
 }
 
 static int
