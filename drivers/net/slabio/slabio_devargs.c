@@ -4,7 +4,9 @@
 
 /* The device arguments: which there are, which go together. Says nothing about what they name. */
 
+#include <ctype.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <rte_kvargs.h>
@@ -15,12 +17,20 @@
 #define ARG_RX_PCAP    "rx_pcap"
 #define ARG_TX_PCAP    "tx_pcap"
 #define ARG_PCAP_IFACE "pcap_iface"
+#define ARG_IFACE      "iface"
+#define ARG_MODE       "mode"
+#define ARG_START      "start_queue"
+#define ARG_COUNT      "queue_count"
+#define ARG_BUSY_POLL  "busy_poll"
 #define ARG_MAC	       "mac"
 
 /* One line for each argument, those of a back end together: this is what messages and tools show. */
-#define PARAMS_PCAP   ARG_RX_PCAP "=<file> " ARG_TX_PCAP "=<file> " ARG_PCAP_IFACE "=<interface> "
+#define PARAMS_PCAP ARG_RX_PCAP "=<file> " ARG_TX_PCAP "=<file> " ARG_PCAP_IFACE "=<interface> "
+#define PARAMS_XDP                                                                           \
+	ARG_IFACE "=<interface> " ARG_MODE "=<auto|zerocopy|copy|native|generic> " ARG_START \
+		  "=<int> " ARG_COUNT "=<int> " ARG_BUSY_POLL "=<int> "
 #define PARAMS_COMMON ARG_MAC "=<xx:xx:xx:xx:xx:xx>"
-#define PARAMS	      PARAMS_PCAP PARAMS_COMMON
+#define PARAMS	      PARAMS_PCAP PARAMS_XDP PARAMS_COMMON
 
 /* What dpdk-pmdinfo.py looks for in a driver's read-only data. */
 static const char pmd_info[] __attribute__((used)) =
@@ -88,6 +98,98 @@ set_pcap_iface(const char *name, const char *key, const char *value, struct slab
 }
 
 static int
+set_iface(const char *name, const char *key, const char *value, struct slabio_args *args)
+{
+#ifdef SLABIO_HAVE_XDP
+	return set_string(name, key, value, &args->iface);
+#else
+	RTE_SET_USED(args);
+	SLABIO_LOG(ERR,
+		"%s: %s=%s needs AF_XDP, without which this driver was built (no libbpf was "
+		"found); " ARG_PCAP_IFACE "=%s does without",
+		name, key, value, value);
+	return -ENOTSUP;
+#endif
+}
+
+/* Each of these may be given once, and with iface= only. */
+static int
+given_once(const char *name, const char *key, const char *value, struct slabio_args *args,
+	enum slabio_xdp_arg which)
+{
+	if (args->xdp_given & which) {
+		SLABIO_LOG(ERR, "%s: expected one %s=, found a second: %s", name, key, value);
+		return -EINVAL;
+	}
+	args->xdp_given |= which;
+	return 0;
+}
+
+static int
+set_mode(const char *name, const char *key, const char *value, struct slabio_args *args)
+{
+	static const char *const modes[] = {
+		[SLABIO_XDP_AUTO] = "auto",
+		[SLABIO_XDP_ZEROCOPY] = "zerocopy",
+		[SLABIO_XDP_COPY] = "copy",
+		[SLABIO_XDP_NATIVE] = "native",
+		[SLABIO_XDP_GENERIC] = "generic",
+	};
+	unsigned int i;
+
+	for (i = 0; i < RTE_DIM(modes); i++)
+		if (strcmp(value, modes[i]) == 0) {
+			args->xdp_mode = (enum slabio_xdp_want)i;
+			return given_once(name, key, value, args, SLABIO_XDP_ARG_MODE);
+		}
+	SLABIO_LOG(ERR, "%s: expected %s= with auto, zerocopy, copy, native or generic, found '%s'",
+		name, key, value);
+	return -EINVAL;
+}
+
+static int
+set_number(const char *name, const char *key, const char *value, uint32_t min, uint32_t max,
+	uint32_t *to)
+{
+	char *end;
+	unsigned long n;
+
+	errno = 0;
+	n = strtoul(value, &end, 10);
+	if (errno != 0 || *end != '\0' || !isdigit((unsigned char)value[0]) || n < min || n > max) {
+		SLABIO_LOG(ERR, "%s: expected %s= with a number from %u to %u, found '%s'", name,
+			key, min, max, value);
+		return -EINVAL;
+	}
+	*to = (uint32_t)n;
+	return 0;
+}
+
+static int
+set_start(const char *name, const char *key, const char *value, struct slabio_args *args)
+{
+	int ret = set_number(name, key, value, 0, UINT16_MAX, &args->start_queue);
+
+	return ret != 0 ? ret : given_once(name, key, value, args, SLABIO_XDP_ARG_START);
+}
+
+static int
+set_count(const char *name, const char *key, const char *value, struct slabio_args *args)
+{
+	int ret = set_number(name, key, value, 1, SLABIO_MAX_QUEUES, &args->queue_count);
+
+	return ret != 0 ? ret : given_once(name, key, value, args, SLABIO_XDP_ARG_COUNT);
+}
+
+static int
+set_busy_poll(const char *name, const char *key, const char *value, struct slabio_args *args)
+{
+	int ret = set_number(name, key, value, 0, UINT16_MAX, &args->busy_poll);
+
+	return ret != 0 ? ret : given_once(name, key, value, args, SLABIO_XDP_ARG_BUSY);
+}
+
+static int
 set_mac(const char *name, const char *key __rte_unused, const char *value, struct slabio_args *args)
 {
 	if (args->has_mac) {
@@ -115,6 +217,12 @@ static const struct {
 	{ARG_RX_PCAP, set_rx_pcap},
 	{ARG_TX_PCAP, set_tx_pcap},
 	{ARG_PCAP_IFACE, set_pcap_iface},
+	/* AF_XDP */
+	{ARG_IFACE, set_iface},
+	{ARG_MODE, set_mode},
+	{ARG_START, set_start},
+	{ARG_COUNT, set_count},
+	{ARG_BUSY_POLL, set_busy_poll},
 	/* any back end */
 	{ARG_MAC, set_mac},
 };
@@ -150,10 +258,24 @@ check_together(const char *name, const struct slabio_args *args)
 			name);
 		return -EINVAL;
 	}
-	if (!files && args->pcap_iface == NULL) {
+	if (args->iface != NULL && (files || args->pcap_iface != NULL)) {
+		SLABIO_LOG(ERR,
+			"%s: expected " ARG_IFACE "= without " ARG_RX_PCAP "=, " ARG_TX_PCAP
+			"= and " ARG_PCAP_IFACE "=, found both; use two devices",
+			name);
+		return -EINVAL;
+	}
+	if (args->iface == NULL && args->xdp_given != 0) {
+		SLABIO_LOG(ERR,
+			"%s: expected " ARG_IFACE "= beside " ARG_MODE "=, " ARG_START
+			"=, " ARG_COUNT "= or " ARG_BUSY_POLL "=, found none",
+			name);
+		return -EINVAL;
+	}
+	if (!files && args->pcap_iface == NULL && args->iface == NULL) {
 		SLABIO_LOG(ERR,
 			"%s: expected at least one of " ARG_RX_PCAP "=, " ARG_TX_PCAP
-			"=, " ARG_PCAP_IFACE "=, found none",
+			"=, " ARG_PCAP_IFACE "=, " ARG_IFACE "=, found none",
 			name);
 		return -EINVAL;
 	}
@@ -195,5 +317,6 @@ slabio_args_free(struct slabio_args *args)
 	for (i = 0; i < args->nb_tx_pcap; i++)
 		rte_free(args->tx_pcap[i]);
 	rte_free(args->pcap_iface);
+	rte_free(args->iface);
 	memset(args, 0, sizeof(*args));
 }

@@ -278,8 +278,11 @@ static int
 run_rx_queue(struct rte_eth_dev *eth, uint16_t queue, bool on)
 {
 	struct slabio_rxq *q = eth->data->rx_queues[queue];
+	const struct slabio_backend *be = slabio_backend(eth->data->dev_private);
 	int ret = primary_only(eth, "start or stop a queue of");
 
+	if (ret == 0 && be->rx_queue_run != NULL)
+		ret = be->rx_queue_run(eth, queue, on);
 	if (ret != 0)
 		return ret;
 	atomic_store_explicit(&q->running, on, memory_order_release);
@@ -535,7 +538,7 @@ probe_primary(struct rte_vdev_device *vdev)
 	dev = eth->data->dev_private;
 	dev->magic = SLABIO_DEV_MAGIC;
 	dev->size = sizeof(*dev);
-	dev->backend = SLABIO_BACKEND_PCAP;
+	dev->backend = args.iface != NULL ? SLABIO_BACKEND_XDP : SLABIO_BACKEND_PCAP;
 	dev->args = args;
 	default_mac(eth->data->port_id, &dev->mac);
 	eth->data->mtu = RTE_ETHER_MTU;

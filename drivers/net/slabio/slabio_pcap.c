@@ -287,6 +287,8 @@ pcap_update_missed(struct rte_eth_dev *eth)
 const struct slabio_backend slabio_pcap_backend = {
 	.rx_mode = "libpcap, one by one",
 	.tx_mode = "copy, one system call per burst",
+	.rx_xstats = SLABIO_STATS_SET(SLABIO_RX_XSTATS_FIRST, SLABIO_RX_KICKS),
+	.tx_xstats = SLABIO_STATS_SET(SLABIO_TX_XSTATS_FIRST, SLABIO_TX_RUNTS),
 	.open = pcap_open_port,
 	.close = pcap_close_port,
 	.info = pcap_info,

@@ -10,8 +10,11 @@
  * What the files of the poll-mode driver share.
  *
  * Three layers: slabio_ethdev.c answers ethdev and knows no back end; slabio_devargs.c turns the
- * device arguments into struct slabio_args; a back end (slabio_pcap*.c) moves packets and is
- * reached through struct slabio_backend only.
+ * device arguments into struct slabio_args; a back end moves packets and is
+ * reached through struct slabio_backend only:
+ *
+ *     slabio_pcap*.c  capture files, and interfaces through libpcap
+ *     slabio_xdp*.c   interfaces through AF_XDP sockets
  *
  * struct slabio_dev is ethdev's dev_private: memory shared with EAL secondaries, which get nothing
  * but the device's name. So it holds every setting and every counter, but no pointer to code and no
@@ -59,6 +62,16 @@ enum slabio_rx_stat {
 	SLABIO_RX_TRUNCATED,
 	SLABIO_RX_READ_ERRORS,
 	SLABIO_RX_END_OF_FILE,
+	/* AF_XDP: ours, the kernel's, and which mode there is */
+	SLABIO_RX_KICKS,
+	SLABIO_RX_BAD_DESCS,
+	SLABIO_RX_XSK_DROPPED,
+	SLABIO_RX_XSK_RING_FULL,
+	SLABIO_RX_XSK_FILL_EMPTY,
+	SLABIO_RX_XSK_INVALID,
+	SLABIO_RX_IS_ZERO_COPY,
+	SLABIO_RX_IS_NATIVE,
+	SLABIO_RX_IS_MULTI_BUFFER,
 	SLABIO_RX_STATS
 };
 
@@ -72,11 +85,24 @@ enum slabio_tx_stat {
 	SLABIO_TX_WRITE_ERRORS,
 	SLABIO_TX_NO_OUTPUT,
 	SLABIO_TX_BACKPRESSURE,
+	/* AF_XDP */
+	SLABIO_TX_RUNTS,
+	SLABIO_TX_NOMBUF,
+	SLABIO_TX_COPIES,
+	SLABIO_TX_KICKS,
+	SLABIO_TX_BAD_COMPLETIONS,
+	SLABIO_TX_XSK_INVALID,
+	SLABIO_TX_XSK_RING_EMPTY,
 	SLABIO_TX_STATS
 };
 
 #define SLABIO_RX_XSTATS_FIRST SLABIO_RX_NOMBUF
 #define SLABIO_TX_XSTATS_FIRST SLABIO_TX_MULTI_SEGS
+
+/* Sets of counters: a bit for each of them from one up to, and without, another. */
+#define SLABIO_STATS_SET(from, end) ((UINT64_C(1) << (end)) - (UINT64_C(1) << (from)))
+/* What tells a state: it is not reset. */
+#define SLABIO_RX_STATES SLABIO_STATS_SET(SLABIO_RX_IS_ZERO_COPY, SLABIO_RX_IS_MULTI_BUFFER + 1)
 
 struct slabio_rxq {
 	struct rte_mempool *mp;
@@ -104,6 +130,22 @@ struct slabio_txq {
 	atomic_bool running;
 } __rte_cache_aligned;
 
+/** What AF_XDP mode to use: one, or the best there is. */
+enum slabio_xdp_want {
+	SLABIO_XDP_AUTO,
+	SLABIO_XDP_ZEROCOPY,
+	SLABIO_XDP_COPY,
+	SLABIO_XDP_NATIVE,
+	SLABIO_XDP_GENERIC
+};
+
+enum slabio_xdp_arg {
+	SLABIO_XDP_ARG_MODE = 1,
+	SLABIO_XDP_ARG_START = 2,
+	SLABIO_XDP_ARG_COUNT = 4,
+	SLABIO_XDP_ARG_BUSY = 8
+};
+
 /** The device arguments, checked. Strings are in memory that secondaries share. */
 struct slabio_args {
 	uint16_t nb_rx_pcap;
@@ -113,9 +155,17 @@ struct slabio_args {
 	char *rx_pcap[SLABIO_MAX_QUEUES];
 	char *tx_pcap[SLABIO_MAX_QUEUES];
 	char *pcap_iface;
+
+	/* AF_XDP */
+	char *iface;
+	enum slabio_xdp_want xdp_mode;
+	uint32_t start_queue;
+	uint32_t queue_count; /* 0: all there are from start_queue on */
+	uint32_t busy_poll;
+	uint32_t xdp_given; /* which arguments were, as bits of enum slabio_xdp_arg */
 };
 
-enum slabio_backend_id { SLABIO_BACKEND_PCAP, SLABIO_BACKENDS };
+enum slabio_backend_id { SLABIO_BACKEND_PCAP, SLABIO_BACKEND_XDP, SLABIO_BACKENDS };
 
 #define SLABIO_DEV_MAGIC 0x736c616273696f31ULL
 
@@ -142,6 +192,8 @@ struct slabio_dev {
 struct slabio_backend {
 	const char *rx_mode; /* burst mode texts */
 	const char *tx_mode;
+	uint64_t rx_xstats; /* which counters its queues have, as a SLABIO_STATS_SET() */
+	uint64_t tx_xstats;
 
 	/** At probe: checks that what the arguments name exists and is fit for use. */
 	int (*open)(struct rte_eth_dev *eth);
@@ -160,14 +212,22 @@ struct slabio_backend {
 	int (*allmulticast)(struct rte_eth_dev *eth, bool on);
 	int (*mac_set)(struct rte_eth_dev *eth, const struct rte_ether_addr *mac);
 	int (*mtu_set)(struct rte_eth_dev *eth, uint16_t mtu);
-	/** Optional: brings dev->missed up to date. */
+	/** Optional: brings dev->missed and whatever else is counted elsewhere up to date. */
 	void (*update_missed)(struct rte_eth_dev *eth);
+	/**
+	 * Optional: the burst functions are about to run a queue, or have ceased to. Not called for
+	 * start and stop of the port, which are for all of its queues.
+	 */
+	int (*rx_queue_run)(struct rte_eth_dev *eth, uint16_t queue, bool on);
 
 	eth_rx_burst_t rx_burst;
 	eth_tx_burst_t tx_burst;
 };
 
 extern const struct slabio_backend slabio_pcap_backend;
+#ifdef SLABIO_HAVE_XDP
+extern const struct slabio_backend slabio_xdp_backend;
+#endif
 
 /** Reads and checks the device arguments; on failure args holds nothing to free. */
 int slabio_args_parse(const char *name, const char *params, struct slabio_args *args);
@@ -185,6 +245,9 @@ slabio_backend(const struct slabio_dev *dev)
 {
 	static const struct slabio_backend *const table[SLABIO_BACKENDS] = {
 		[SLABIO_BACKEND_PCAP] = &slabio_pcap_backend,
+#ifdef SLABIO_HAVE_XDP
+		[SLABIO_BACKEND_XDP] = &slabio_xdp_backend,
+#endif
 	};
 
 	return table[dev->backend];

@@ -24,6 +24,15 @@ static const char *const rx_names[SLABIO_RX_STATS] = {
 	[SLABIO_RX_TRUNCATED] = "truncated",
 	[SLABIO_RX_READ_ERRORS] = "read_errors",
 	[SLABIO_RX_END_OF_FILE] = "end_of_file",
+	[SLABIO_RX_KICKS] = "wakeups",
+	[SLABIO_RX_BAD_DESCS] = "bad_descriptors",
+	[SLABIO_RX_XSK_DROPPED] = "xsk_dropped",
+	[SLABIO_RX_XSK_RING_FULL] = "xsk_ring_full",
+	[SLABIO_RX_XSK_FILL_EMPTY] = "xsk_fill_ring_empty",
+	[SLABIO_RX_XSK_INVALID] = "xsk_invalid_descriptors",
+	[SLABIO_RX_IS_ZERO_COPY] = "is_zero_copy",
+	[SLABIO_RX_IS_NATIVE] = "is_native",
+	[SLABIO_RX_IS_MULTI_BUFFER] = "is_multi_buffer",
 };
 
 static const char *const tx_names[SLABIO_TX_STATS] = {
@@ -32,6 +41,13 @@ static const char *const tx_names[SLABIO_TX_STATS] = {
 	[SLABIO_TX_WRITE_ERRORS] = "write_errors",
 	[SLABIO_TX_NO_OUTPUT] = "dropped_no_output",
 	[SLABIO_TX_BACKPRESSURE] = "backpressure",
+	[SLABIO_TX_RUNTS] = "runts",
+	[SLABIO_TX_NOMBUF] = "nombuf",
+	[SLABIO_TX_COPIES] = "copies",
+	[SLABIO_TX_KICKS] = "kicks",
+	[SLABIO_TX_BAD_COMPLETIONS] = "bad_completions",
+	[SLABIO_TX_XSK_INVALID] = "xsk_invalid_descriptors",
+	[SLABIO_TX_XSK_RING_EMPTY] = "xsk_ring_empty",
 };
 
 static uint64_t
@@ -96,7 +112,8 @@ slabio_stats_reset(struct rte_eth_dev *eth)
 	update_missed(eth);
 	for (i = 0; i < SLABIO_MAX_QUEUES; i++) {
 		for (stat = 0; stat < SLABIO_RX_STATS; stat++)
-			dev->rxq[i].base[stat] = slabio_counted(&dev->rxq[i].stats[stat]);
+			if ((SLABIO_RX_STATES >> stat & 1) == 0)
+				dev->rxq[i].base[stat] = slabio_counted(&dev->rxq[i].stats[stat]);
 		for (stat = 0; stat < SLABIO_TX_STATS; stat++)
 			dev->txq[i].base[stat] = slabio_counted(&dev->txq[i].stats[stat]);
 	}
@@ -104,51 +121,62 @@ slabio_stats_reset(struct rte_eth_dev *eth)
 	return 0;
 }
 
-#define RX_XSTATS (SLABIO_RX_STATS - SLABIO_RX_XSTATS_FIRST)
-#define TX_XSTATS (SLABIO_TX_STATS - SLABIO_TX_XSTATS_FIRST)
-
 static unsigned int
 xstats_count(const struct rte_eth_dev *eth)
 {
-	return eth->data->nb_rx_queues * RX_XSTATS + eth->data->nb_tx_queues * TX_XSTATS;
+	const struct slabio_backend *be = slabio_backend(eth->data->dev_private);
+
+	return eth->data->nb_rx_queues * (unsigned int)__builtin_popcountll(be->rx_xstats) +
+	       eth->data->nb_tx_queues * (unsigned int)__builtin_popcountll(be->tx_xstats);
 }
 
 int
 slabio_xstats_get_names(
 	struct rte_eth_dev *eth, struct rte_eth_xstat_name *names, unsigned int size)
 {
+	const struct slabio_backend *be = slabio_backend(eth->data->dev_private);
 	unsigned int count = xstats_count(eth), n = 0, i, stat;
 
 	if (names == NULL || size < count)
 		return count;
 	for (i = 0; i < eth->data->nb_rx_queues; i++)
-		for (stat = SLABIO_RX_XSTATS_FIRST; stat < SLABIO_RX_STATS; stat++)
-			snprintf(names[n++].name, sizeof(names[0].name), "rx_q%u_%s", i,
-				rx_names[stat]);
+		for (stat = 0; stat < SLABIO_RX_STATS; stat++)
+			if (be->rx_xstats >> stat & 1)
+				snprintf(names[n++].name, sizeof(names[0].name), "rx_q%u_%s", i,
+					rx_names[stat]);
 	for (i = 0; i < eth->data->nb_tx_queues; i++)
-		for (stat = SLABIO_TX_XSTATS_FIRST; stat < SLABIO_TX_STATS; stat++)
-			snprintf(names[n++].name, sizeof(names[0].name), "tx_q%u_%s", i,
-				tx_names[stat]);
+		for (stat = 0; stat < SLABIO_TX_STATS; stat++)
+			if (be->tx_xstats >> stat & 1)
+				snprintf(names[n++].name, sizeof(names[0].name), "tx_q%u_%s", i,
+					tx_names[stat]);
 	return n;
+}
+
+static unsigned int
+add(struct rte_eth_xstat *xstats, unsigned int n, uint64_t value)
+{
+	xstats[n].id = n;
+	xstats[n].value = value;
+	return n + 1;
 }
 
 int
 slabio_xstats_get(struct rte_eth_dev *eth, struct rte_eth_xstat *xstats, unsigned int size)
 {
+	const struct slabio_backend *be = slabio_backend(eth->data->dev_private);
 	const struct slabio_dev *dev = eth->data->dev_private;
 	unsigned int count = xstats_count(eth), n = 0, i, stat;
 
 	if (xstats == NULL || size < count)
 		return count;
+	update_missed(eth);
 	for (i = 0; i < eth->data->nb_rx_queues; i++)
-		for (stat = SLABIO_RX_XSTATS_FIRST; stat < SLABIO_RX_STATS; stat++, n++) {
-			xstats[n].id = n;
-			xstats[n].value = rx_stat(&dev->rxq[i], stat);
-		}
+		for (stat = 0; stat < SLABIO_RX_STATS; stat++)
+			if (be->rx_xstats >> stat & 1)
+				n = add(xstats, n, rx_stat(&dev->rxq[i], stat));
 	for (i = 0; i < eth->data->nb_tx_queues; i++)
-		for (stat = SLABIO_TX_XSTATS_FIRST; stat < SLABIO_TX_STATS; stat++, n++) {
-			xstats[n].id = n;
-			xstats[n].value = tx_stat(&dev->txq[i], stat);
-		}
+		for (stat = 0; stat < SLABIO_TX_STATS; stat++)
+			if (be->tx_xstats >> stat & 1)
+				n = add(xstats, n, tx_stat(&dev->txq[i], stat));
 	return n;
 }

@@ -32,7 +32,7 @@ def wrong_arguments_are_refused_with_one_clear_message(folder):
     cases = [
         ("speed=10", "unknown argument 'speed'; there are: rx_pcap=<file>"),
         (f"rx_pcap={good},Rx_pcap={good}", "unknown argument 'Rx_pcap'"),
-        ("", "expected at least one of rx_pcap=, tx_pcap=, pcap_iface=, found none"),
+        ("", "expected at least one of rx_pcap=, tx_pcap=, pcap_iface=, iface=, found none"),
         (f"mac=02:00:00:00:00:01", "expected at least one of"),
         ("rx_pcap=", "expected a value after rx_pcap="),
         ("rx_pcap", "expected a value after rx_pcap="),

@@ -1,0 +1,493 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the slabio authors
+ */
+
+/*
+ * The AF_XDP back end as a whole: which queue is what, and when it is opened and closed.
+ *
+ * Sockets and program exist between start and stop. Start opens the sockets, then attaches the
+ * program, then lets packets in; stop is the reverse: no packet arrives at a socket that is being
+ * closed, and after it no mbuf is with the kernel.
+ */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <rte_errno.h>
+
+#include "slabio_xdp.h"
+
+pthread_mutex_t slabio_xdp_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static struct slabio_xdp_port *
+port_of(const struct rte_eth_dev *eth)
+{
+	return eth->process_private;
+}
+
+static const struct slabio_args *
+args_of(const struct rte_eth_dev *eth)
+{
+	return &((const struct slabio_dev *)eth->data->dev_private)->args;
+}
+
+/* ---- probe and close ---- */
+
+static int
+count_queues(struct rte_eth_dev *eth)
+{
+	const struct slabio_args *args = args_of(eth);
+	struct slabio_xdp_port *port = port_of(eth);
+	const unsigned int there = slabio_netif_queues(&port->netif);
+	const unsigned int wanted = RTE_MAX(args->queue_count, 1u);
+
+	if (args->start_queue + wanted > there) {
+		SLABIO_LOG(ERR,
+			"%s: expected queues %u to %u (start_queue= and queue_count=) of %s, which "
+			"has %u, counted from 0; see 'ethtool -l %s'",
+			eth->data->name, args->start_queue, args->start_queue + wanted - 1,
+			args->iface, there, args->iface);
+		return -EINVAL;
+	}
+	port->count = args->queue_count != 0
+			      ? args->queue_count
+			      : RTE_MIN(there - args->start_queue, (unsigned int)SLABIO_MAX_QUEUES);
+	return 0;
+}
+
+static int
+xdp_open(struct rte_eth_dev *eth)
+{
+	const struct slabio_args *args = args_of(eth);
+	struct slabio_dev *dev = eth->data->dev_private;
+	struct slabio_xdp_port *port = NULL;
+	unsigned int i, mtu;
+	int ret;
+
+	if (posix_memalign((void **)&port, RTE_CACHE_LINE_SIZE, sizeof(*port)) != 0) {
+		SLABIO_LOG(ERR, "%s: no memory for the port", eth->data->name);
+		return -ENOMEM;
+	}
+	memset(port, 0, sizeof(*port));
+	for (i = 0; i < SLABIO_MAX_QUEUES; i++)
+		port->queues[i].fd = -1;
+	rte_spinlock_init(&port->stats_lock);
+	eth->process_private = port;
+	ret = slabio_netif_open(&port->netif, eth->data->name, "iface", args->iface);
+	if (ret == 0) {
+		ret = count_queues(eth);
+		if (ret != 0)
+			slabio_netif_close(&port->netif);
+	}
+	if (ret != 0) {
+		eth->process_private = NULL;
+		free(port);
+		return ret;
+	}
+	if (rte_is_valid_assigned_ether_addr(&port->netif.own_mac))
+		dev->mac = port->netif.own_mac;
+	mtu = slabio_netif_mtu(&port->netif);
+	if (mtu != 0)
+		eth->data->mtu = RTE_MIN(mtu, (unsigned int)SLABIO_MAX_MTU);
+	return 0;
+}
+
+static void
+xdp_close(struct rte_eth_dev *eth)
+{
+	struct slabio_xdp_port *port = port_of(eth);
+
+	if (port == NULL)
+		return;
+	slabio_netif_close(&port->netif);
+	rte_mempool_free(port->tx_pool);
+	eth->process_private = NULL;
+	free(port);
+}
+
+static void
+xdp_info(const struct rte_eth_dev *eth, struct rte_eth_dev_info *info)
+{
+	const struct slabio_xdp_port *port = port_of(eth);
+
+	info->rx_offload_capa = RTE_ETH_RX_OFFLOAD_SCATTER;
+	info->rx_desc_lim.nb_min = 16;
+	info->rx_desc_lim.nb_max = 32768;
+	info->tx_desc_lim.nb_min = 16;
+	info->tx_desc_lim.nb_max = 32768;
+	info->tx_desc_lim.nb_seg_max = SLABIO_XDP_TX_FRAMES;
+	info->tx_desc_lim.nb_mtu_seg_max = SLABIO_XDP_TX_FRAMES;
+	info->default_rxportconf.ring_size = 1024;
+	info->default_txportconf.ring_size = 1024;
+	/* a secondary has no port structure */
+	if (port == NULL)
+		return;
+	info->max_rx_queues = (uint16_t)port->count;
+	info->max_tx_queues = (uint16_t)port->count;
+	info->default_rxportconf.nb_queues = (uint16_t)port->count;
+	info->default_txportconf.nb_queues = (uint16_t)port->count;
+	info->if_index = (unsigned int)port->netif.index;
+}
+
+/* ---- statistics ---- */
+
+static void
+count_kernel(struct slabio_dev *dev, struct slabio_xdp_queue *q, uint16_t i)
+{
+	slabio_counter *rx = dev->rxq[i].stats, *tx = dev->txq[i].stats;
+	const struct xdp_statistics was = q->seen;
+	struct xdp_statistics now;
+
+	if (!slabio_xdp_socket_stats(q, &now))
+		return;
+	q->seen = now;
+	slabio_count(&rx[SLABIO_RX_XSK_DROPPED], now.rx_dropped - was.rx_dropped);
+	slabio_count(&rx[SLABIO_RX_XSK_RING_FULL], now.rx_ring_full - was.rx_ring_full);
+	slabio_count(&rx[SLABIO_RX_XSK_FILL_EMPTY],
+		now.rx_fill_ring_empty_descs - was.rx_fill_ring_empty_descs);
+	slabio_count(&rx[SLABIO_RX_XSK_INVALID], now.rx_invalid_descs - was.rx_invalid_descs);
+	slabio_count(&tx[SLABIO_TX_XSK_INVALID], now.tx_invalid_descs - was.tx_invalid_descs);
+	slabio_count(
+		&tx[SLABIO_TX_XSK_RING_EMPTY], now.tx_ring_empty_descs - was.tx_ring_empty_descs);
+	slabio_count(&dev->missed,
+		now.rx_dropped - was.rx_dropped + now.rx_ring_full - was.rx_ring_full);
+}
+
+static void
+xdp_update_missed(struct rte_eth_dev *eth)
+{
+	struct slabio_xdp_port *port = port_of(eth);
+	uint16_t i;
+
+	/* any thread may ask for statistics; what is counted here is counted once */
+	rte_spinlock_lock(&port->stats_lock);
+	for (i = 0; i < SLABIO_MAX_QUEUES; i++)
+		count_kernel(eth->data->dev_private, &port->queues[i], i);
+	rte_spinlock_unlock(&port->stats_lock);
+}
+
+/* ---- stop ---- */
+
+static void
+queue_in_map(struct slabio_xdp_port *port, struct slabio_xdp_queue *q, bool in)
+{
+	if (!in && q->in_map)
+		slabio_xdp_prog_clear(port->prog, q->queue);
+	q->in_map = in;
+}
+
+static void
+xdp_stop(struct rte_eth_dev *eth)
+{
+	struct slabio_xdp_port *port = port_of(eth);
+	struct slabio_dev *dev = eth->data->dev_private;
+	uint16_t i;
+
+	pthread_mutex_lock(&slabio_xdp_lock);
+	if (port->prog != NULL) {
+		for (i = 0; i < SLABIO_MAX_QUEUES; i++)
+			queue_in_map(port, &port->queues[i], false);
+		slabio_xdp_prog_put(port->prog);
+		port->prog = NULL;
+	}
+	xdp_update_missed(eth);
+	for (i = 0; i < SLABIO_MAX_QUEUES; i++) {
+		dev->rxq[i].be = NULL;
+		dev->txq[i].be = NULL;
+		rte_spinlock_lock(&port->stats_lock);
+		slabio_xdp_socket_close(&port->queues[i], eth->data->name, port->netif.index);
+		rte_spinlock_unlock(&port->stats_lock);
+	}
+	pthread_mutex_unlock(&slabio_xdp_lock);
+}
+
+/* ---- start ---- */
+
+/* For a port that only sends: others' mbufs are copied into these. */
+static struct rte_mempool *
+own_pool(struct rte_eth_dev *eth)
+{
+	struct slabio_xdp_port *port = port_of(eth);
+	char name[RTE_MEMPOOL_NAMESIZE];
+	unsigned int n = 0;
+	uint16_t i;
+
+	if (port->tx_pool != NULL)
+		return port->tx_pool;
+	for (i = 0; i < eth->data->nb_tx_queues; i++)
+		n += 2 * ((struct slabio_dev *)eth->data->dev_private)->txq[i].nb_desc;
+	snprintf(name, sizeof(name), "slabio_tx_%u", eth->data->port_id);
+	port->tx_pool = rte_pktmbuf_pool_create(
+		name, n, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE, eth->data->numa_node);
+	if (port->tx_pool == NULL)
+		SLABIO_LOG(ERR, "%s: cannot create a pool of %u mbufs to send from: %s",
+			eth->data->name, n, rte_strerror(rte_errno));
+	return port->tx_pool;
+}
+
+static struct rte_mempool *
+pool_of(struct rte_eth_dev *eth, uint16_t i)
+{
+	const struct slabio_dev *dev = eth->data->dev_private;
+
+	if (i < eth->data->nb_rx_queues)
+		return dev->rxq[i].mp;
+	return eth->data->nb_rx_queues != 0 ? dev->rxq[0].mp : own_pool(eth);
+}
+
+/* Packets of several frames are for who asks for them, and for who has frames too small. */
+static bool
+wants_multi_buffer(const struct rte_eth_dev *eth, struct rte_mempool *mp)
+{
+	const struct rte_eth_conf *conf = &eth->data->dev_conf;
+	const uint32_t room = rte_pktmbuf_data_room_size(mp);
+
+	return (conf->rxmode.offloads & RTE_ETH_RX_OFFLOAD_SCATTER) ||
+	       (conf->txmode.offloads & RTE_ETH_TX_OFFLOAD_MULTI_SEGS) ||
+	       RTE_MIN(room, (uint32_t)sysconf(_SC_PAGESIZE)) <
+		       (uint32_t)(SLABIO_XDP_HEADROOM + eth->data->mtu + SLABIO_L2_OVERHEAD);
+}
+
+static int
+check_room(const struct rte_eth_dev *eth, const struct slabio_xdp_queue *q)
+{
+	const uint32_t packet = eth->data->mtu + SLABIO_L2_OVERHEAD;
+	const struct slabio_xdp_mem *mem = q->mem;
+	const uint32_t left_over = mem->buf_len - mem->room;
+
+	if (!q->has_rx || mem->room >= packet || q->mode.multi_buffer)
+		return 0;
+	SLABIO_LOG(ERR,
+		"%s: expected room for the MTU of %u + %u for Ethernet and VLAN tags = %u bytes, "
+		"found %u in mbufs of pool %s (buffer of %u - %u of headroom and rest); use mbufs "
+		"with %u bytes (testpmd: --mbuf-size), at most a page, or a smaller MTU: this "
+		"kernel receives no packets of several frames, which Linux 6.6 does",
+		eth->data->name, eth->data->mtu, SLABIO_L2_OVERHEAD, packet, mem->room,
+		mem->mp->name, mem->buf_len, left_over, packet + left_over);
+	return -EINVAL;
+}
+
+static int
+start_queue(struct rte_eth_dev *eth, uint16_t i)
+{
+	const struct slabio_args *args = args_of(eth);
+	struct slabio_xdp_port *port = port_of(eth);
+	struct slabio_dev *dev = eth->data->dev_private;
+	struct slabio_xdp_queue *q = &port->queues[i];
+	struct slabio_xdp_socket_opts opts = {
+		.device = eth->data->name,
+		.iface = args->iface,
+		.ifindex = port->netif.index,
+		.port_id = eth->data->port_id,
+		.txq = &dev->txq[i],
+		.mp = pool_of(eth, i),
+		.rx_desc = i < eth->data->nb_rx_queues ? dev->rxq[i].nb_desc : 0,
+		.tx_desc = i < eth->data->nb_tx_queues ? dev->txq[i].nb_desc : 0,
+		.busy_poll = args->busy_poll,
+		.want_zero_copy =
+			args->xdp_mode != SLABIO_XDP_COPY && args->xdp_mode != SLABIO_XDP_GENERIC,
+		.want_copy = args->xdp_mode != SLABIO_XDP_ZEROCOPY,
+	};
+	int ret;
+
+	if (opts.mp == NULL)
+		return -ENOMEM;
+	opts.want_multi_buffer = wants_multi_buffer(eth, opts.mp);
+	q->queue = args->start_queue + i;
+	ret = slabio_xdp_socket_open(q, &opts);
+	if (ret != 0)
+		return ret;
+	ret = check_room(eth, q);
+	if (ret != 0) {
+		slabio_xdp_socket_close(q, eth->data->name, port->netif.index);
+		return ret;
+	}
+	dev->rxq[i].be = q->has_rx ? &q->rx : NULL;
+	dev->txq[i].be = q->has_tx ? &q->tx : NULL;
+	return 0;
+}
+
+static void
+set_max_len(const struct rte_eth_dev *eth)
+{
+	struct slabio_xdp_port *port = port_of(eth);
+	unsigned int mtu = slabio_netif_mtu(&port->netif);
+	uint16_t i;
+
+	for (i = 0; i < SLABIO_MAX_QUEUES; i++)
+		atomic_store_explicit(&port->queues[i].tx.max_len,
+			(mtu != 0 ? mtu : eth->data->mtu) + SLABIO_L2_OVERHEAD,
+			memory_order_relaxed);
+}
+
+static int
+let_packets_in(struct rte_eth_dev *eth)
+{
+	const struct slabio_args *args = args_of(eth);
+	struct slabio_xdp_port *port = port_of(eth);
+	uint16_t i;
+	int ret;
+
+	if (eth->data->nb_rx_queues == 0)
+		return 0;
+	port->prog = slabio_xdp_prog_get(eth->data->name, args->iface, port->netif.index,
+		slabio_netif_queues(&port->netif), args->xdp_mode != SLABIO_XDP_GENERIC,
+		args->xdp_mode != SLABIO_XDP_NATIVE && args->xdp_mode != SLABIO_XDP_ZEROCOPY);
+	if (port->prog == NULL)
+		return -rte_errno;
+	for (i = 0; i < eth->data->nb_rx_queues; i++) {
+		struct slabio_xdp_queue *q = &port->queues[i];
+
+		ret = slabio_xdp_prog_set(port->prog, q->queue, q->fd);
+		if (ret != 0) {
+			SLABIO_LOG(ERR, "%s: cannot direct packets of %s queue %u to the port: %s",
+				eth->data->name, args->iface, q->queue, strerror(-ret));
+			return ret;
+		}
+		q->in_map = true;
+	}
+	return 0;
+}
+
+/* Nobody should have to guess which mode there is. */
+static void
+report(const struct rte_eth_dev *eth)
+{
+	const struct slabio_xdp_port *port = port_of(eth);
+	const struct slabio_xdp_queue *q = &port->queues[0];
+	const char *program = port->prog == NULL		   ? "no program"
+			      : slabio_xdp_prog_native(port->prog) ? "native program"
+								   : "generic program";
+	struct slabio_dev *dev = eth->data->dev_private;
+	uint16_t i;
+
+	SLABIO_LOG(NOTICE,
+		"%s: %s queues %u to %u: %s, %s mode, %s, %s frames of %u bytes with room for %u "
+		"in pool %s%s",
+		eth->data->name, port->netif.name, q->queue,
+		q->queue + RTE_MAX(eth->data->nb_rx_queues, eth->data->nb_tx_queues) - 1, program,
+		q->mode.zero_copy ? "zero-copy" : "copy",
+		q->mode.multi_buffer ? "packets of several frames" : "one frame per packet",
+		q->mem->unaligned ? "unaligned" : "aligned", q->mem->frame, q->mem->room,
+		q->mem->mp->name, q->mode.shared ? ", registered before" : "");
+	for (i = 0; i < eth->data->nb_rx_queues; i++) {
+		slabio_counter *stats = dev->rxq[i].stats;
+
+		q = &port->queues[i];
+		atomic_store_explicit(
+			&stats[SLABIO_RX_IS_ZERO_COPY], q->mode.zero_copy, memory_order_relaxed);
+		atomic_store_explicit(&stats[SLABIO_RX_IS_MULTI_BUFFER], q->mode.multi_buffer,
+			memory_order_relaxed);
+		atomic_store_explicit(&stats[SLABIO_RX_IS_NATIVE],
+			slabio_xdp_prog_native(port->prog), memory_order_relaxed);
+	}
+}
+
+static int
+xdp_start(struct rte_eth_dev *eth)
+{
+	struct slabio_xdp_port *port = port_of(eth);
+	uint16_t i, n = RTE_MAX(eth->data->nb_rx_queues, eth->data->nb_tx_queues);
+	int ret;
+
+	/* the interface may have been removed and created again */
+	ret = slabio_netif_find(&port->netif);
+	pthread_mutex_lock(&slabio_xdp_lock);
+	for (i = 0; i < n && ret == 0; i++)
+		ret = start_queue(eth, i);
+	set_max_len(eth);
+	if (ret == 0)
+		ret = let_packets_in(eth);
+	pthread_mutex_unlock(&slabio_xdp_lock);
+	if (ret != 0)
+		xdp_stop(eth);
+	else
+		report(eth);
+	return ret;
+}
+
+/* The packets of a stopped queue go to the host, as before the port was started. */
+static int
+xdp_rx_queue_run(struct rte_eth_dev *eth, uint16_t queue, bool on)
+{
+	struct slabio_xdp_port *port = port_of(eth);
+	struct slabio_xdp_queue *q = &port->queues[queue];
+	int ret = 0;
+
+	if (port->prog == NULL || q->in_map == on)
+		return 0;
+	if (on)
+		ret = slabio_xdp_prog_set(port->prog, q->queue, q->fd);
+	if (ret != 0) {
+		SLABIO_LOG(ERR, "%s: cannot direct packets of %s queue %u to the port: %s",
+			eth->data->name, port->netif.name, q->queue, strerror(-ret));
+		return ret;
+	}
+	queue_in_map(port, q, on);
+	return 0;
+}
+
+/* ---- the interface ---- */
+
+static void
+xdp_link(struct rte_eth_dev *eth, struct rte_eth_link *link)
+{
+	const bool started = link->link_status == RTE_ETH_LINK_UP;
+
+	slabio_netif_link(&port_of(eth)->netif, link);
+	if (!started)
+		link->link_status = RTE_ETH_LINK_DOWN;
+}
+
+static int
+xdp_promiscuous(struct rte_eth_dev *eth, bool on)
+{
+	return slabio_netif_set_promiscuous(&port_of(eth)->netif, on);
+}
+
+static int
+xdp_allmulticast(struct rte_eth_dev *eth, bool on)
+{
+	return slabio_netif_set_allmulticast(&port_of(eth)->netif, on);
+}
+
+static int
+xdp_mac_set(struct rte_eth_dev *eth, const struct rte_ether_addr *mac)
+{
+	return slabio_netif_set_mac(&port_of(eth)->netif, mac);
+}
+
+static int
+xdp_mtu_set(struct rte_eth_dev *eth, uint16_t mtu)
+{
+	int ret = slabio_netif_set_mtu(&port_of(eth)->netif, mtu);
+
+	if (ret == 0)
+		set_max_len(eth);
+	return ret;
+}
+
+const struct slabio_backend slabio_xdp_backend = {
+	.rx_mode = "AF_XDP, in place",
+	.tx_mode = "AF_XDP, in place where the mbuf is of the registered pool",
+	.rx_xstats = SLABIO_STATS_SET(SLABIO_RX_NOMBUF, SLABIO_RX_SCATTERED + 1) |
+		     SLABIO_STATS_SET(SLABIO_RX_KICKS, SLABIO_RX_IS_MULTI_BUFFER + 1),
+	.tx_xstats = SLABIO_STATS_SET(SLABIO_TX_MULTI_SEGS, SLABIO_TX_OVERSIZE + 1) |
+		     SLABIO_STATS_SET(SLABIO_TX_NO_OUTPUT, SLABIO_TX_XSK_RING_EMPTY + 1),
+	.open = xdp_open,
+	.close = xdp_close,
+	.info = xdp_info,
+	.start = xdp_start,
+	.stop = xdp_stop,
+	.link = xdp_link,
+	.promiscuous = xdp_promiscuous,
+	.allmulticast = xdp_allmulticast,
+	.mac_set = xdp_mac_set,
+	.mtu_set = xdp_mtu_set,
+	.update_missed = xdp_update_missed,
+	.rx_queue_run = xdp_rx_queue_run,
+	.rx_burst = slabio_xdp_rx_burst,
+	.tx_burst = slabio_xdp_tx_burst,
+};

@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the slabio authors
+ */
+
+#ifndef SLABIO_XDP_H
+#define SLABIO_XDP_H
+
+/**
+ * @file
+ * What the files of the AF_XDP back end share. All of it belongs to the primary process and lies in
+ * its own memory; see slabio_pmd.h for what secondaries may read.
+ *
+ *     slabio_xdp.c         start and stop of whole ports
+ *     slabio_xdp_mem.c     a mempool's memory as frames, and which of them the kernel has
+ *     slabio_xdp_socket.c  one queue's socket: registration of the memory, rings, binding, closing
+ *     slabio_xdp_prog.c    the XDP program that sends packets to the sockets
+ *     slabio_xdp_rx.c      receive burst
+ *     slabio_xdp_tx.c      transmit burst
+ *     slabio_netif.c       what there is to an interface: link, MTU, address, modes
+ *
+ * Queue i of a port is one socket for both directions, bound to queue start_queue + i of the
+ * interface. It has a receive ring if there is a receive queue i, and a transmit ring likewise.
+ */
+
+#include <pthread.h>
+
+#include <rte_spinlock.h>
+
+#include "slabio_netif.h"
+#include "slabio_pmd.h"
+#include "slabio_xdp_uapi.h"
+#include "slabio_xdp_mem.h"
+
+/**
+ * A ring shared with the kernel. It is single producer, single consumer: of the two indices one is
+ * ours to write and one the kernel's, and what the kernel writes is believed no further than the
+ * ring's size.
+ */
+struct slabio_xdp_ring {
+	_Atomic uint32_t *producer;
+	_Atomic uint32_t *consumer;
+	_Atomic uint32_t *flags;
+	void *entries;
+	uint32_t mask;
+	uint32_t prod; /* our copies; that of the kernel's index may be behind */
+	uint32_t cons;
+	void *map;
+	size_t map_len;
+};
+
+struct slabio_xdp_queue;
+
+struct slabio_xdp_rx {
+	struct slabio_xdp_ring ring;
+	struct slabio_xdp_ring fill;
+	const struct slabio_xdp_mem *mem;
+	uint64_t rearm; /* the first words of a fresh mbuf */
+	uint32_t owed;	/* frames that were taken out and not replaced yet */
+	uint32_t batch; /* replaced at once */
+	uint32_t idle;	/* polls that found nothing */
+	uint16_t tag;
+	bool busy_poll;
+	int fd;
+	struct rte_mbuf *head; /* a packet whose last frame has not come yet */
+	struct rte_mbuf *tail;
+	struct slabio_xdp_queue *queue;
+} __rte_cache_aligned;
+
+struct slabio_xdp_tx {
+	struct slabio_xdp_ring ring;
+	struct slabio_xdp_ring completion;
+	const struct slabio_xdp_mem *mem;
+	uint32_t max_frame; /* bytes that one descriptor may name */
+	uint32_t copy_room; /* bytes that a copy has in one frame */
+	uint32_t max_segs;  /* descriptors of one packet */
+	uint16_t tag;
+	bool zero_copy;
+	bool gone; /* the interface is: whatever is sent is dropped */
+	int fd;
+	/* bytes of the largest packet; control threads follow the MTU. Relaxed: a hint, no partner */
+	_Atomic uint32_t max_len;
+	/* the kernel left packets behind; relaxed: whoever sees it late kicks late */
+	atomic_bool stalled;
+	struct slabio_txq *q;
+} __rte_cache_aligned;
+
+/** How a socket got bound. */
+struct slabio_xdp_mode {
+	bool zero_copy;
+	bool multi_buffer;
+	bool shared; /* with a registration that was there before */
+};
+
+struct slabio_xdp_queue {
+	struct slabio_xdp_rx rx;
+	struct slabio_xdp_tx tx;
+	int fd; /* -1: no socket */
+	int slot;
+	struct slabio_xdp_mem *mem;
+	struct slabio_xdp_umem *umem;
+	struct slabio_xdp_mode mode;
+	bool has_rx;
+	bool has_tx;
+	bool in_map;			   /* packets come to it */
+	uint32_t queue;			   /* of the interface */
+	struct xdp_statistics seen;	   /* what was counted already */
+	LIST_ENTRY(slabio_xdp_queue) next; /* of the registration */
+};
+
+struct slabio_xdp_prog;
+
+struct slabio_xdp_port {
+	struct slabio_netif netif;
+	unsigned int count; /* queues there are from start_queue on */
+	struct slabio_xdp_prog *prog;
+	struct rte_mempool *tx_pool; /* for copies, where no receive queue brings a pool */
+	rte_spinlock_t stats_lock;
+	struct slabio_xdp_queue queues[SLABIO_MAX_QUEUES];
+};
+
+/** Serialises what ports have in common: registrations and programs. For control threads. */
+extern pthread_mutex_t slabio_xdp_lock;
+
+/* ---- sockets ---- */
+
+struct slabio_xdp_socket_opts {
+	const char *device;
+	const char *iface;
+	int ifindex;
+	uint16_t port_id;
+	struct slabio_txq *txq; /* counts what is sent */
+	struct rte_mempool *mp;
+	uint32_t rx_desc; /* 0: no receive queue */
+	uint32_t tx_desc;
+	uint32_t busy_poll; /* packets per poll, 0: none */
+	bool want_zero_copy;
+	bool want_copy;
+	bool want_multi_buffer;
+};
+
+/**
+ * Opens and binds a socket for the interface's queue q->queue, and fills its fill ring.
+ *
+ * @return 0, or a negative errno after a message
+ */
+int slabio_xdp_socket_open(struct slabio_xdp_queue *q, const struct slabio_xdp_socket_opts *opts);
+/**
+ * Closes it; all mbufs go back to the pool. The caller has seen to it that no packets come any
+ * more. Does nothing without a socket.
+ */
+void slabio_xdp_socket_close(struct slabio_xdp_queue *q, const char *device, int ifindex);
+/** The kernel's counters of a socket; false if it gives none. */
+bool slabio_xdp_socket_stats(const struct slabio_xdp_queue *q, struct xdp_statistics *now);
+
+/* ---- program ---- */
+
+/**
+ * Attaches the program to an interface, or finds that another port has.
+ *
+ * @param queues the number of queues that the interface has
+ * @return NULL after a message, with rte_errno set
+ */
+struct slabio_xdp_prog *slabio_xdp_prog_get(const char *device, const char *iface, int ifindex,
+	unsigned int queues, bool native, bool generic);
+/** Detaches it, if no other port uses it. */
+void slabio_xdp_prog_put(struct slabio_xdp_prog *prog);
+bool slabio_xdp_prog_native(const struct slabio_xdp_prog *prog);
+/** From now on a queue's packets go to a socket; 0 or a negative errno. */
+int slabio_xdp_prog_set(const struct slabio_xdp_prog *prog, uint32_t queue, int fd);
+/** From now on they go to the host. */
+void slabio_xdp_prog_clear(const struct slabio_xdp_prog *prog, uint32_t queue);
+
+/* ---- data path ---- */
+
+uint16_t slabio_xdp_rx_burst(void *queue, struct rte_mbuf **pkts, uint16_t n);
+uint16_t slabio_xdp_tx_burst(void *queue, struct rte_mbuf **pkts, uint16_t n);
+
+/** Gives frames to the kernel, up to the number that is owed. Returns false if the pool is dry. */
+bool slabio_xdp_refill(struct slabio_xdp_rx *rx);
+/** Takes back what the kernel has sent. */
+void slabio_xdp_complete(struct slabio_xdp_tx *tx);
+/** Tells the kernel to send; at most `calls` calls, none of which blocks. */
+void slabio_xdp_kick(struct slabio_xdp_tx *tx, unsigned int calls);
+
+/** How many entries the kernel has produced for us, at most the ring's size. */
+static __rte_always_inline uint32_t
+slabio_xdp_ready(struct slabio_xdp_ring *ring)
+{
+	/* acquire: pairs with the kernel's release of the entries */
+	ring->prod = atomic_load_explicit(ring->producer, memory_order_acquire);
+	return RTE_MIN(ring->prod - ring->cons, ring->mask + 1);
+}
+
+/** How many entries are free for us to produce; asks the kernel only if fewer than wanted are. */
+static __rte_always_inline uint32_t
+slabio_xdp_room(struct slabio_xdp_ring *ring, uint32_t wanted)
+{
+	uint32_t size = ring->mask + 1, used = ring->prod - ring->cons;
+
+	if (used > size || size - used < wanted) {
+		/* acquire: what the kernel has read may be written over */
+		ring->cons = atomic_load_explicit(ring->consumer, memory_order_acquire);
+		used = ring->prod - ring->cons;
+	}
+	return used > size ? 0 : size - used;
+}
+
+/** Release: pairs with the kernel's acquire, which then finds the entries complete. */
+static __rte_always_inline void
+slabio_xdp_publish(struct slabio_xdp_ring *ring)
+{
+	atomic_store_explicit(ring->producer, ring->prod, memory_order_release);
+}
+
+/** Release: the kernel may write over the entries only after they have been read. */
+static __rte_always_inline void
+slabio_xdp_consumed(struct slabio_xdp_ring *ring)
+{
+	atomic_store_explicit(ring->consumer, ring->cons, memory_order_release);
+}
+
+static __rte_always_inline bool
+slabio_xdp_wants_wakeup(const struct slabio_xdp_ring *ring)
+{
+	/* relaxed: a value that comes late means a wake-up that comes late */
+	return atomic_load_explicit(ring->flags, memory_order_relaxed) & XDP_RING_NEED_WAKEUP;
+}
+
+#endif /* SLABIO_XDP_H */

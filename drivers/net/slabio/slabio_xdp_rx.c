@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the slabio authors
+ */
+
+/*
+ * Receiving: the kernel names frames that it has filled, and those are the mbufs.
+ *
+ * For each frame taken out of the receive ring one is owed to the fill ring, so the number of mbufs
+ * that the kernel has is always the number of descriptors of the queue. What is owed is paid in
+ * batches, and again at each poll as long as the pool is dry.
+ */
+
+#include <errno.h>
+#include <string.h>
+
+#include "slabio_xdp.h"
+
+/* An idle queue looks now and then whether transmission, or the fill ring, got stuck. */
+#define IDLE_CHECK 64
+#define TAKE_MAX   64
+
+bool
+slabio_xdp_refill(struct slabio_xdp_rx *rx)
+{
+	struct slabio_xdp_ring *fill = &rx->fill;
+	uint64_t *entries = fill->entries;
+	void *mbufs[TAKE_MAX];
+	uint32_t i, n;
+
+	while (rx->owed != 0) {
+		n = RTE_MIN(rx->owed, (uint32_t)TAKE_MAX);
+		n = RTE_MIN(n, slabio_xdp_room(fill, n));
+		/* more than the ring's size is owed only after entries that were invalid */
+		if (n == 0)
+			return true;
+		/* all or nothing, so a pool that has few is asked for fewer */
+		while (rte_mempool_get_bulk(rx->mem->mp, mbufs, n) != 0) {
+			n /= 2;
+			if (n == 0)
+				return false;
+		}
+		for (i = 0; i < n; i++) {
+			struct rte_mbuf *m = mbufs[i];
+
+			slabio_xdp_hold(rx->mem, m, rx->tag);
+			entries[(fill->prod + i) & fill->mask] = slabio_xdp_fill_addr(rx->mem, m);
+		}
+		fill->prod += n;
+		rx->owed -= n;
+		slabio_xdp_publish(fill);
+	}
+	return true;
+}
+
+static void
+wake_up(struct slabio_rxq *q, const struct slabio_xdp_rx *rx)
+{
+	slabio_count(&q->stats[SLABIO_RX_KICKS], 1);
+	(void)recvfrom(rx->fd, NULL, 0, MSG_DONTWAIT, NULL, NULL);
+}
+
+static void
+repay(struct slabio_rxq *q, struct slabio_xdp_rx *rx)
+{
+	if (!slabio_xdp_refill(rx))
+		slabio_count(&q->stats[SLABIO_RX_NOMBUF], 1);
+	if (slabio_xdp_wants_wakeup(&rx->fill))
+		wake_up(q, rx);
+}
+
+/* Packets that the kernel had no room for would wait until the application sends more. */
+static __rte_noinline void
+push_on(struct slabio_xdp_tx *tx)
+{
+	/* relaxed: only whether they differ matters, and a wrong answer is put right next time */
+	if (atomic_load_explicit(tx->ring.producer, memory_order_relaxed) ==
+		atomic_load_explicit(tx->ring.consumer, memory_order_relaxed))
+		atomic_store_explicit(&tx->stalled, false, memory_order_relaxed);
+	else
+		(void)sendto(tx->fd, NULL, 0, MSG_DONTWAIT, NULL, 0);
+}
+
+static __rte_noinline void
+nothing_received(struct slabio_rxq *q, struct slabio_xdp_rx *rx)
+{
+	struct slabio_xdp_tx *tx = &rx->queue->tx;
+
+	if (rx->owed != 0 || slabio_xdp_wants_wakeup(&rx->fill))
+		repay(q, rx);
+	if (rx->busy_poll)
+		wake_up(q, rx);
+	if (++rx->idle % IDLE_CHECK == 0 && rx->queue->has_tx &&
+		atomic_load_explicit(&tx->stalled, memory_order_relaxed))
+		push_on(tx);
+}
+
+/* A packet's first words as they are in a new mbuf, and what the descriptor says. */
+static __rte_always_inline void
+fill_in(const struct slabio_xdp_rx *rx, struct rte_mbuf *m, uint64_t offset, uint32_t len)
+{
+	memcpy(RTE_PTR_ADD(m, offsetof(struct rte_mbuf, data_off)), &rx->rearm, sizeof(rx->rearm));
+	m->data_off = (uint16_t)offset;
+	m->ol_flags = 0;
+	m->packet_type = 0;
+	m->pkt_len = len;
+	m->data_len = (uint16_t)len;
+}
+
+/* A frame of a packet that has several. Returns the packet with its last frame, else NULL. */
+static __rte_noinline struct rte_mbuf *
+add_frame(struct slabio_xdp_rx *rx, struct rte_mbuf *m, bool more)
+{
+	struct rte_mbuf *head = rx->head;
+
+	if (head == NULL) {
+		rx->head = m;
+	} else {
+		rx->tail->next = m;
+		head->nb_segs++;
+		head->pkt_len += m->data_len;
+	}
+	rx->tail = m;
+	if (more)
+		return NULL;
+	head = rx->head;
+	rx->head = NULL;
+	return head;
+}
+
+uint16_t
+slabio_xdp_rx_burst(void *queue, struct rte_mbuf **pkts, uint16_t n)
+{
+	struct slabio_rxq *q = queue;
+	struct slabio_xdp_rx *rx = q->be;
+	struct slabio_xdp_ring *ring;
+	const struct xdp_desc *descs;
+	uint64_t bytes = 0, bad = 0, chains = 0;
+	uint32_t ready, i;
+	uint16_t done = 0;
+
+	/* acquire: pairs with the release of start, after which the queue is complete */
+	if (unlikely(!atomic_load_explicit(&q->running, memory_order_acquire)))
+		return 0;
+	ring = &rx->ring;
+	descs = ring->entries;
+	ready = slabio_xdp_ready(ring);
+	if (ready == 0) {
+		nothing_received(q, rx);
+		return 0;
+	}
+	ready = RTE_MIN(ready, n);
+	for (i = 0; i < ready; i++) {
+		const struct xdp_desc *d = &descs[(ring->cons + i) & ring->mask];
+		const uint32_t len = d->len;
+		struct rte_mbuf *m;
+		uint64_t offset;
+
+		m = slabio_xdp_claim(rx->mem, d->addr, rx->tag, &offset);
+		if (unlikely(m == NULL)) {
+			bad++;
+			continue;
+		}
+		if (unlikely(offset > rx->mem->buf_len || len > rx->mem->buf_len - offset)) {
+			rte_mbuf_raw_free(m);
+			bad++;
+			continue;
+		}
+		fill_in(rx, m, offset, len);
+		bytes += len;
+		if (unlikely((d->options & XDP_PKT_CONTD) || rx->head != NULL)) {
+			m = add_frame(rx, m, d->options & XDP_PKT_CONTD);
+			if (m == NULL)
+				continue;
+			chains += m->nb_segs > 1;
+		}
+		pkts[done++] = m;
+	}
+	ring->cons += ready;
+	slabio_xdp_consumed(ring);
+	rx->owed += ready;
+	if (rx->owed >= rx->batch)
+		repay(q, rx);
+	slabio_count(&q->stats[SLABIO_RX_PACKETS], done);
+	slabio_count(&q->stats[SLABIO_RX_BYTES], bytes);
+	if (unlikely(chains != 0))
+		slabio_count(&q->stats[SLABIO_RX_SCATTERED], chains);
+	if (unlikely(bad != 0)) {
+		slabio_count(&q->stats[SLABIO_RX_BAD_DESCS], bad);
+		slabio_count(&q->stats[SLABIO_RX_ERRORS], bad);
+	}
+	return done;
+}

@@ -1,0 +1,495 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the slabio authors
+ */
+
+/*
+ * AF_XDP sockets: the memory is registered by the first socket that is bound in a mode, and shared
+ * by all that follow in the same mode, on any queue of any interface.
+ *
+ * A socket that failed to bind is not used again: what it keeps of the attempt is not documented.
+ */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <rte_cycles.h>
+#include <rte_errno.h>
+
+#include "slabio_xdp.h"
+
+/* A queue is free again only a while after its last socket was closed. */
+#define BUSY_WAIT_MS 2000
+#define BUSY_STEP_US 5000
+
+#define RX_BATCH 32
+
+/* One registration of a pool's memory; what it says of its sockets is the first one's mode. */
+struct slabio_xdp_umem {
+	TAILQ_ENTRY(slabio_xdp_umem) next;
+	LIST_HEAD(, slabio_xdp_queue) queues;
+	bool zero_copy;
+	bool multi_buffer;
+};
+
+/* ---- rings ---- */
+
+static void
+unmap_ring(struct slabio_xdp_ring *ring)
+{
+	if (ring->map != NULL)
+		munmap(ring->map, ring->map_len);
+	memset(ring, 0, sizeof(*ring));
+}
+
+static int
+map_ring(int fd, struct slabio_xdp_ring *ring, const struct xdp_ring_offset *off, uint32_t size,
+	size_t entry, uint64_t page_offset)
+{
+	uint8_t *map;
+
+	ring->map_len = off->desc + size * entry;
+	map = mmap(NULL, ring->map_len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd,
+		(off_t)page_offset);
+	if (map == MAP_FAILED)
+		return -errno;
+	ring->map = map;
+	ring->producer = (_Atomic uint32_t *)(map + off->producer);
+	ring->consumer = (_Atomic uint32_t *)(map + off->consumer);
+	ring->flags = (_Atomic uint32_t *)(map + off->flags);
+	ring->entries = map + off->desc;
+	ring->mask = size - 1;
+	return 0;
+}
+
+static int
+set_size(int fd, int option, uint32_t size)
+{
+	return setsockopt(fd, SOL_XDP, option, &size, sizeof(size)) == 0 ? 0 : -errno;
+}
+
+static void
+unmap_rings(struct slabio_xdp_queue *q)
+{
+	unmap_ring(&q->rx.ring);
+	unmap_ring(&q->rx.fill);
+	unmap_ring(&q->tx.ring);
+	unmap_ring(&q->tx.completion);
+}
+
+/* The kernel binds no socket without a fill and a completion ring, also where one stays empty. */
+static int
+create_rings(struct slabio_xdp_queue *q, const struct slabio_xdp_socket_opts *opts)
+{
+	const uint32_t rx = rte_align32pow2(RTE_MAX(opts->rx_desc, 2u));
+	const uint32_t tx = rte_align32pow2(RTE_MAX(opts->tx_desc, 2u));
+	struct xdp_mmap_offsets off;
+	socklen_t len = sizeof(off);
+	int ret;
+
+	ret = set_size(q->fd, XDP_UMEM_FILL_RING, rx);
+	if (ret == 0)
+		ret = set_size(q->fd, XDP_UMEM_COMPLETION_RING, tx);
+	if (ret == 0 && q->has_rx)
+		ret = set_size(q->fd, XDP_RX_RING, rx);
+	if (ret == 0 && q->has_tx)
+		ret = set_size(q->fd, XDP_TX_RING, tx);
+	if (ret == 0 && getsockopt(q->fd, SOL_XDP, XDP_MMAP_OFFSETS, &off, &len) != 0)
+		ret = -errno;
+	/* before 5.4 the rings had no flags, and packets nobody to wake up for them */
+	if (ret == 0 && len != sizeof(off))
+		ret = -ENOSYS;
+	if (ret == 0)
+		ret = map_ring(q->fd, &q->rx.fill, &off.fr, rx, sizeof(uint64_t),
+			XDP_UMEM_PGOFF_FILL_RING);
+	if (ret == 0)
+		ret = map_ring(q->fd, &q->tx.completion, &off.cr, tx, sizeof(uint64_t),
+			XDP_UMEM_PGOFF_COMPLETION_RING);
+	if (ret == 0 && q->has_rx)
+		ret = map_ring(q->fd, &q->rx.ring, &off.rx, rx, sizeof(struct xdp_desc),
+			XDP_PGOFF_RX_RING);
+	if (ret == 0 && q->has_tx)
+		ret = map_ring(q->fd, &q->tx.ring, &off.tx, tx, sizeof(struct xdp_desc),
+			XDP_PGOFF_TX_RING);
+	return ret;
+}
+
+/* ---- binding ---- */
+
+static int
+register_memory(int fd, const struct slabio_xdp_mem *mem)
+{
+	const struct xdp_umem_reg reg = {
+		.addr = mem->base,
+		.len = mem->len,
+		.chunk_size = mem->frame,
+		.headroom = mem->headroom,
+		.flags = mem->unaligned ? XDP_UMEM_UNALIGNED_CHUNK_FLAG : 0,
+	};
+
+	return setsockopt(fd, SOL_XDP, XDP_UMEM_REG, &reg, sizeof(reg)) == 0 ? 0 : -errno;
+}
+
+/* Bounded: a queue whose last socket was just closed is busy for some milliseconds. */
+static int
+bind_socket(int fd, const struct sockaddr_xdp *to)
+{
+	unsigned int waited;
+	int ret = 0;
+
+	for (waited = 0; waited < BUSY_WAIT_MS * 1000; waited += BUSY_STEP_US) {
+		ret = bind(fd, (const struct sockaddr *)to, sizeof(*to)) == 0 ? 0 : -errno;
+		if (ret != -EBUSY)
+			break;
+		rte_delay_us_sleep(BUSY_STEP_US);
+	}
+	return ret;
+}
+
+static void
+close_attempt(struct slabio_xdp_queue *q)
+{
+	unmap_rings(q);
+	if (q->fd >= 0)
+		close(q->fd);
+	q->fd = -1;
+}
+
+/* What failed, for the message. */
+struct attempt {
+	const char *what;
+	int err;
+};
+
+/* One socket, one try: with `umem`, or with a registration of its own if that is NULL. */
+static int
+try_bind(struct slabio_xdp_queue *q, const struct slabio_xdp_socket_opts *opts,
+	const struct slabio_xdp_umem *umem, bool zero_copy, bool multi, struct attempt *failed)
+{
+	struct sockaddr_xdp to = {
+		.sxdp_family = AF_XDP,
+		.sxdp_ifindex = (uint32_t)opts->ifindex,
+		.sxdp_queue_id = q->queue,
+	};
+	int ret;
+
+	failed->what = "open an AF_XDP socket";
+	q->fd = socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0);
+	ret = q->fd < 0 ? -errno : 0;
+	if (ret == 0 && umem == NULL) {
+		failed->what = "register the pool's memory";
+		ret = register_memory(q->fd, q->mem);
+	}
+	if (ret == 0) {
+		failed->what = "create the rings";
+		ret = create_rings(q, opts);
+	}
+	if (ret == 0) {
+		failed->what = zero_copy ? "bind the socket in zero-copy mode"
+					 : "bind the socket in copy mode";
+		if (umem != NULL) {
+			/* mode and flags are those of the socket it shares with */
+			to.sxdp_flags = XDP_SHARED_UMEM;
+			to.sxdp_shared_umem_fd = (uint32_t)LIST_FIRST(&umem->queues)->fd;
+		} else {
+			to.sxdp_flags = XDP_USE_NEED_WAKEUP |
+					(zero_copy ? XDP_ZEROCOPY : XDP_COPY) |
+					(multi ? XDP_USE_SG : 0);
+		}
+		ret = bind_socket(q->fd, &to);
+	}
+	if (ret != 0)
+		close_attempt(q);
+	failed->err = ret;
+	return ret;
+}
+
+static int
+join_or_register(struct slabio_xdp_queue *q, const struct slabio_xdp_socket_opts *opts,
+	bool zero_copy, bool multi, struct attempt *failed)
+{
+	struct slabio_xdp_umem *umem;
+	int ret;
+
+	TAILQ_FOREACH(umem, &q->mem->umems, next)
+	{
+		if (umem->zero_copy != zero_copy || umem->multi_buffer != multi)
+			continue;
+		if (try_bind(q, opts, umem, zero_copy, multi, failed) == 0) {
+			q->mode.shared = true;
+			goto bound;
+		}
+		if (failed->err == -EBUSY)
+			return failed->err;
+	}
+	ret = try_bind(q, opts, NULL, zero_copy, multi, failed);
+	if (ret != 0)
+		return ret;
+	umem = calloc(1, sizeof(*umem));
+	if (umem == NULL) {
+		close_attempt(q);
+		return failed->err = -ENOMEM;
+	}
+	LIST_INIT(&umem->queues);
+	umem->zero_copy = zero_copy;
+	umem->multi_buffer = multi;
+	TAILQ_INSERT_TAIL(&q->mem->umems, umem, next);
+	q->mode.shared = false;
+bound:
+	q->mode.zero_copy = zero_copy;
+	q->mode.multi_buffer = multi;
+	q->umem = umem;
+	LIST_INSERT_HEAD(&umem->queues, q, next);
+	return 0;
+}
+
+static const char *
+advice(int err)
+{
+	switch (-err) {
+	case EPERM:
+		return "; run as root or with CAP_NET_RAW, and CAP_IPC_LOCK or a higher limit of "
+		       "locked memory ('ulimit -l')";
+	case ENOBUFS:
+		return "; raise the limit of locked memory ('ulimit -l') or run with CAP_IPC_LOCK";
+	case EAFNOSUPPORT:
+		return "; the kernel was built without CONFIG_XDP_SOCKETS, use pcap_iface= instead";
+	case EBUSY:
+		return "; another socket has that queue, see start_queue= and queue_count=";
+	case EOPNOTSUPP:
+		return "; the interface's driver cannot do that, see mode=";
+	case EINVAL:
+		return "; the kernel does not have such a queue, or not this mode";
+	case ENOSYS:
+		return "; Linux 5.4 or later is needed";
+	default:
+		return "";
+	}
+}
+
+/*
+ * Zero copy before copy, several frames for a packet before one; of what was asked for. What could
+ * not be had, but had to, is the kernel's to explain.
+ */
+static int
+bind_best(struct slabio_xdp_queue *q, const struct slabio_xdp_socket_opts *opts)
+{
+	struct attempt failed = {.what = "choose a mode", .err = -EINVAL};
+	int zero_copy, multi;
+
+	for (zero_copy = opts->want_zero_copy; zero_copy >= !opts->want_copy; zero_copy--)
+		for (multi = opts->want_multi_buffer; multi >= 0; multi--) {
+			int ret = join_or_register(q, opts, zero_copy, multi, &failed);
+
+			/* the same in every mode */
+			if (ret == 0)
+				return 0;
+			if (ret == -EBUSY || ret == -EPERM || ret == -ENODEV)
+				goto out;
+		}
+out:
+	SLABIO_LOG(ERR, "%s: %s queue %u: cannot %s: %s%s", opts->device, opts->iface, q->queue,
+		failed.what, strerror(-failed.err), advice(failed.err));
+	return failed.err;
+}
+
+/* ---- after binding ---- */
+
+static uint64_t
+fresh_mbuf(uint16_t port)
+{
+	struct rte_mbuf m = {.nb_segs = 1, .port = port, .data_off = 0};
+	uint64_t rearm;
+
+	rte_mbuf_refcnt_set(&m, 1);
+	/* data_off, refcnt, nb_segs and port are one word */
+	memcpy(&rearm, RTE_PTR_ADD(&m, offsetof(struct rte_mbuf, data_off)), sizeof(rearm));
+	return rearm;
+}
+
+static int
+prepare_rx(struct slabio_xdp_queue *q, const struct slabio_xdp_socket_opts *opts)
+{
+	struct slabio_xdp_rx *rx = &q->rx;
+
+	rx->mem = q->mem;
+	rx->fd = q->fd;
+	rx->queue = q;
+	rx->rearm = fresh_mbuf(opts->port_id);
+	rx->tag = slabio_xdp_tag(q->slot, false);
+	rx->batch = RTE_MIN(RX_BATCH, RTE_MAX(opts->rx_desc / 4, 1u));
+	rx->owed = opts->rx_desc;
+	if (slabio_xdp_refill(rx))
+		return 0;
+	SLABIO_LOG(ERR,
+		"%s: rx queue on %s queue %u: expected %u free mbufs in pool %s, one for each "
+		"descriptor, found %u; use more mbufs (testpmd: --total-num-mbufs) or fewer "
+		"descriptors (testpmd: --rxd)",
+		opts->device, opts->iface, q->queue, opts->rx_desc, opts->mp->name,
+		opts->rx_desc - rx->owed + rte_mempool_avail_count(opts->mp));
+	return -ENOMEM;
+}
+
+static void
+prepare_tx(struct slabio_xdp_queue *q, struct slabio_txq *txq)
+{
+	struct slabio_xdp_tx *tx = &q->tx;
+	const uint32_t budget = tx->ring.mask + 1;
+
+	tx->mem = q->mem;
+	tx->fd = q->fd;
+	tx->q = txq;
+	tx->tag = slabio_xdp_tag(q->slot, true);
+	tx->zero_copy = q->mode.zero_copy;
+	tx->max_frame = q->mem->frame;
+	tx->copy_room = RTE_MIN(q->mem->buf_len - RTE_PKTMBUF_HEADROOM, q->mem->frame);
+	tx->max_segs = !q->mode.multi_buffer ? 1 : SLABIO_XDP_TX_FRAMES;
+	/* one call for a whole ring; older kernels take 32 packets, and say that there is more */
+	(void)setsockopt(q->fd, SOL_XDP, XDP_MAX_TX_SKB_BUDGET, &budget, sizeof(budget));
+}
+
+static int
+set_busy_poll(const struct slabio_xdp_queue *q, const struct slabio_xdp_socket_opts *opts)
+{
+	const int prefer = 1, usecs = 20, budget = (int)opts->busy_poll;
+
+	if (setsockopt(q->fd, SOL_SOCKET, SO_PREFER_BUSY_POLL, &prefer, sizeof(prefer)) == 0 &&
+		setsockopt(q->fd, SOL_SOCKET, SO_BUSY_POLL, &usecs, sizeof(usecs)) == 0 &&
+		setsockopt(q->fd, SOL_SOCKET, SO_BUSY_POLL_BUDGET, &budget, sizeof(budget)) == 0)
+		return 0;
+	SLABIO_LOG(ERR, "%s: %s queue %u: cannot have busy_poll=%u: %s%s", opts->device,
+		opts->iface, q->queue, opts->busy_poll, strerror(errno),
+		errno == EPERM ? "; run with CAP_NET_ADMIN" : "; Linux 5.11 or later is needed");
+	return -errno;
+}
+
+int
+slabio_xdp_socket_open(struct slabio_xdp_queue *q, const struct slabio_xdp_socket_opts *opts)
+{
+	int ret;
+
+	q->fd = -1;
+	q->in_map = false;
+	q->has_rx = opts->rx_desc != 0;
+	q->has_tx = opts->tx_desc != 0;
+	q->umem = NULL;
+	memset(&q->rx, 0, sizeof(q->rx));
+	memset(&q->tx, 0, sizeof(q->tx));
+	memset(&q->seen, 0, sizeof(q->seen));
+	q->mem = slabio_xdp_mem_get(opts->mp, opts->device);
+	if (q->mem == NULL)
+		return -rte_errno;
+	q->slot = slabio_xdp_slot_get(q->mem);
+	if (q->slot < 0) {
+		SLABIO_LOG(ERR, "%s: expected at most %d sockets on pool %s", opts->device,
+			SLABIO_XDP_SOCKETS, opts->mp->name);
+		slabio_xdp_mem_put(q->mem);
+		return q->slot;
+	}
+	ret = bind_best(q, opts);
+	if (ret != 0) {
+		slabio_xdp_slot_put(q->mem, q->slot);
+		slabio_xdp_mem_put(q->mem);
+		return ret;
+	}
+	if (q->has_tx)
+		prepare_tx(q, opts->txq);
+	if (q->has_rx)
+		ret = prepare_rx(q, opts);
+	if (ret == 0 && opts->busy_poll != 0) {
+		q->rx.busy_poll = true;
+		ret = set_busy_poll(q, opts);
+	}
+	if (ret != 0)
+		slabio_xdp_socket_close(q, opts->device, opts->ifindex);
+	return ret;
+}
+
+/* ---- closing ---- */
+
+/*
+ * Whether the kernel has let go of the queue. Only then has it stopped using the frames: a zero-copy
+ * device goes on writing to them for a while after the socket was closed. Found out by binding a
+ * socket that has next to nothing.
+ */
+static bool
+queue_released(int ifindex, uint32_t queue)
+{
+	const size_t len = (size_t)sysconf(_SC_PAGESIZE);
+	const struct sockaddr_xdp to = {
+		.sxdp_family = AF_XDP,
+		.sxdp_flags = XDP_COPY,
+		.sxdp_ifindex = (uint32_t)ifindex,
+		.sxdp_queue_id = queue,
+	};
+	struct xdp_umem_reg reg = {.len = len, .chunk_size = SLABIO_XDP_MIN_FRAME};
+	void *page = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int fd = socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0);
+	int ret = 0;
+
+	reg.addr = (uintptr_t)page;
+	if (page == MAP_FAILED || fd < 0 ||
+		setsockopt(fd, SOL_XDP, XDP_UMEM_REG, &reg, sizeof(reg)) != 0 ||
+		set_size(fd, XDP_UMEM_FILL_RING, 2) != 0 ||
+		set_size(fd, XDP_UMEM_COMPLETION_RING, 2) != 0 || set_size(fd, XDP_TX_RING, 2) != 0)
+		ret = -EBUSY; /* nothing was found out */
+	else
+		ret = bind_socket(fd, &to);
+	if (fd >= 0)
+		close(fd);
+	if (page != MAP_FAILED)
+		munmap(page, len);
+	return ret != -EBUSY;
+}
+
+void
+slabio_xdp_socket_close(struct slabio_xdp_queue *q, const char *device, int ifindex)
+{
+	struct slabio_xdp_umem *umem = q->umem;
+	unsigned int i;
+
+	if (q->fd < 0)
+		return;
+	if (q->has_tx) {
+		/* what was sent is out, unless nobody takes it */
+		for (i = 0; i < 100 &&
+			    slabio_xdp_room(&q->tx.ring, q->tx.ring.mask + 1) <= q->tx.ring.mask &&
+			    !q->tx.gone;
+			i++) {
+			slabio_xdp_complete(&q->tx);
+			slabio_xdp_kick(&q->tx, 4);
+			rte_delay_us_sleep(100);
+		}
+		slabio_xdp_complete(&q->tx);
+	}
+	close_attempt(q);
+	LIST_REMOVE(q, next);
+	if (LIST_EMPTY(&umem->queues)) {
+		TAILQ_REMOVE(&q->mem->umems, umem, next);
+		free(umem);
+	}
+	q->umem = NULL;
+	rte_pktmbuf_free(q->rx.head);
+	q->rx.head = NULL;
+	if (!queue_released(ifindex, q->queue) && q->mode.zero_copy) {
+		SLABIO_LOG(ERR,
+			"%s: queue %u is still in use %u ms after its socket was closed, perhaps "
+			"by a child process; its mbufs stay with the kernel",
+			device, q->queue, BUSY_WAIT_MS);
+		return;
+	}
+	slabio_xdp_slot_put(q->mem, q->slot);
+	slabio_xdp_mem_put(q->mem);
+}
+
+bool
+slabio_xdp_socket_stats(const struct slabio_xdp_queue *q, struct xdp_statistics *now)
+{
+	socklen_t len = sizeof(*now);
+
+	memset(now, 0, sizeof(*now));
+	/* kernels before 5.9 give the first three */
+	return q->fd >= 0 && getsockopt(q->fd, SOL_XDP, XDP_STATISTICS, now, &len) == 0;
+}

@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the slabio authors
+ */
+
+/*
+ * Sending: an mbuf of the registered pool that nobody else refers to is handed to the kernel as it
+ * is, and comes back through the completion ring. Any other is copied into such ones.
+ *
+ * Nothing blocks. What the kernel has no room for stays with the caller.
+ */
+
+#include <errno.h>
+
+#include "slabio_xdp.h"
+
+#define FREE_MAX 64
+
+void
+slabio_xdp_complete(struct slabio_xdp_tx *tx)
+{
+	struct slabio_xdp_ring *ring = &tx->completion;
+	const uint64_t *addrs = ring->entries;
+	uint32_t ready = slabio_xdp_ready(ring), i, bad = 0;
+	struct rte_mbuf *mbufs[FREE_MAX];
+	unsigned int n = 0;
+	uint64_t offset;
+
+	if (ready == 0)
+		return;
+	for (i = 0; i < ready; i++) {
+		struct rte_mbuf *m = slabio_xdp_claim(
+			tx->mem, addrs[(ring->cons + i) & ring->mask], tx->tag, &offset);
+
+		if (unlikely(m == NULL)) {
+			bad++;
+			continue;
+		}
+		mbufs[n++] = m;
+		if (n == FREE_MAX) {
+			rte_mempool_put_bulk(tx->mem->mp, (void **)mbufs, n);
+			n = 0;
+		}
+	}
+	ring->cons += ready;
+	slabio_xdp_consumed(ring);
+	if (n != 0)
+		rte_mempool_put_bulk(tx->mem->mp, (void **)mbufs, n);
+	if (unlikely(bad != 0))
+		slabio_count(&tx->q->stats[SLABIO_TX_BAD_COMPLETIONS], bad);
+}
+
+static bool
+kernel_has_all(struct slabio_xdp_ring *ring)
+{
+	/* acquire: as everywhere that the kernel's index is read */
+	ring->cons = atomic_load_explicit(ring->consumer, memory_order_acquire);
+	return ring->cons == ring->prod;
+}
+
+void
+slabio_xdp_kick(struct slabio_xdp_tx *tx, unsigned int calls)
+{
+	struct slabio_xdp_ring *ring = &tx->ring;
+	uint32_t before;
+
+	/* a zero-copy driver sets the flag and then looks at the ring again: the mirror of this */
+	if (tx->zero_copy)
+		atomic_thread_fence(memory_order_seq_cst);
+	if (!slabio_xdp_wants_wakeup(ring))
+		return;
+	do {
+		before = ring->cons;
+		slabio_count(&tx->q->stats[SLABIO_TX_KICKS], 1);
+		if (sendto(tx->fd, NULL, 0, MSG_DONTWAIT, NULL, 0) < 0 && errno == ENXIO) {
+			tx->gone = true;
+			return;
+		}
+		if (kernel_has_all(ring)) {
+			atomic_store_explicit(&tx->stalled, false, memory_order_relaxed);
+			return;
+		}
+		/* it took some and would take more; or none, since the device is busy or down */
+	} while (--calls != 0 && ring->cons != before);
+	atomic_store_explicit(&tx->stalled, true, memory_order_relaxed);
+}
+
+static __rte_always_inline void
+put_desc(struct slabio_xdp_tx *tx, const struct rte_mbuf *m, uint32_t options)
+{
+	struct xdp_desc *descs = tx->ring.entries;
+
+	slabio_xdp_hold(tx->mem, m, tx->tag);
+	descs[tx->ring.prod++ & tx->ring.mask] = (struct xdp_desc){
+		.addr = slabio_xdp_data_addr(tx->mem, m), .len = m->data_len, .options = options};
+}
+
+/* Whether the kernel may have this mbuf, not a copy of it. */
+static __rte_always_inline bool
+is_ours(const struct slabio_xdp_tx *tx, const struct rte_mbuf *m)
+{
+	return m->pool == tx->mem->mp && RTE_MBUF_DIRECT(m) && rte_mbuf_refcnt_read(m) == 1 &&
+	       m->data_len != 0 && m->data_len <= tx->max_frame;
+}
+
+static bool
+chain_is_ours(const struct slabio_xdp_tx *tx, const struct rte_mbuf *m)
+{
+	if (m->nb_segs > tx->max_segs)
+		return false;
+	for (; m != NULL; m = m->next)
+		if (!is_ours(tx, m))
+			return false;
+	return true;
+}
+
+static void
+send_chain(struct slabio_xdp_tx *tx, struct rte_mbuf *m)
+{
+	struct rte_mbuf *next;
+
+	for (; m != NULL; m = next) {
+		next = m->next;
+		put_desc(tx, m, next != NULL ? XDP_PKT_CONTD : 0);
+		/* each comes back by itself, and then as a free mbuf has to be */
+		m->next = NULL;
+		m->nb_segs = 1;
+	}
+}
+
+/* Copies a packet, of whatever kind, into as many fresh mbufs as it needs. */
+static bool
+copy_packet(struct slabio_xdp_tx *tx, const struct rte_mbuf *m, struct rte_mbuf **copy, uint32_t n)
+{
+	uint32_t i, at = 0;
+
+	if (rte_mempool_get_bulk(tx->mem->mp, (void **)copy, n) != 0)
+		return false;
+	for (i = 0; i < n; i++) {
+		const uint32_t len = RTE_MIN(m->pkt_len - at, tx->copy_room);
+		void *to;
+		const void *from;
+
+		copy[i]->data_off = RTE_PKTMBUF_HEADROOM;
+		copy[i]->data_len = (uint16_t)len;
+		to = rte_pktmbuf_mtod(copy[i], void *);
+		from = rte_pktmbuf_read(m, at, len, to);
+		if (from != to)
+			memcpy(to, from, len);
+		at += len;
+	}
+	return true;
+}
+
+static void
+drop(struct slabio_txq *q, struct rte_mbuf *m, enum slabio_tx_stat why)
+{
+	slabio_count(&q->stats[SLABIO_TX_ERRORS], 1);
+	slabio_count(&q->stats[why], 1);
+	rte_pktmbuf_free(m);
+}
+
+enum sent { SENT, DROPPED, NO_ROOM };
+
+/* Whatever is not one mbuf of the registered pool. */
+static __rte_noinline enum sent
+send_other(struct slabio_txq *q, struct slabio_xdp_tx *tx, struct rte_mbuf *m)
+{
+	struct rte_mbuf *copy[SLABIO_XDP_TX_FRAMES];
+	const uint32_t len = m->pkt_len;
+	uint32_t i, n;
+
+	if (len > atomic_load_explicit(&tx->max_len, memory_order_relaxed)) {
+		drop(q, m, SLABIO_TX_OVERSIZE);
+		return DROPPED;
+	}
+	if (m->nb_segs > 1 && chain_is_ours(tx, m)) {
+		if (slabio_xdp_room(&tx->ring, m->nb_segs) < m->nb_segs)
+			return NO_ROOM;
+		send_chain(tx, m);
+		slabio_count(&q->stats[SLABIO_TX_MULTI_SEGS], 1);
+		return SENT;
+	}
+	n = (len + tx->copy_room - 1) / tx->copy_room;
+	if (len == 0 || n > tx->max_segs) {
+		drop(q, m, len == 0 ? SLABIO_TX_RUNTS : SLABIO_TX_OVERSIZE);
+		return DROPPED;
+	}
+	if (slabio_xdp_room(&tx->ring, n) < n)
+		return NO_ROOM;
+	if (!copy_packet(tx, m, copy, n)) {
+		slabio_count(&q->stats[SLABIO_TX_NOMBUF], 1);
+		return NO_ROOM;
+	}
+	for (i = 0; i < n; i++)
+		put_desc(tx, copy[i], i + 1 < n ? XDP_PKT_CONTD : 0);
+	slabio_count(&q->stats[SLABIO_TX_COPIES], 1);
+	if (m->nb_segs > 1)
+		slabio_count(&q->stats[SLABIO_TX_MULTI_SEGS], 1);
+	rte_pktmbuf_free(m);
+	return SENT;
+}
+
+static __rte_noinline uint16_t
+interface_gone(struct slabio_txq *q, struct rte_mbuf **pkts, uint16_t n)
+{
+	slabio_count(&q->stats[SLABIO_TX_ERRORS], n);
+	slabio_count(&q->stats[SLABIO_TX_NO_OUTPUT], n);
+	rte_pktmbuf_free_bulk(pkts, n);
+	return n;
+}
+
+uint16_t
+slabio_xdp_tx_burst(void *queue, struct rte_mbuf **pkts, uint16_t n)
+{
+	struct slabio_txq *q = queue;
+	struct slabio_xdp_tx *tx = q->be;
+	uint64_t bytes = 0, packets = 0;
+	uint32_t room, before, max_len;
+	uint16_t done;
+
+	/* acquire: pairs with the release of start, after which the queue is complete */
+	if (unlikely(!atomic_load_explicit(&q->running, memory_order_acquire)))
+		return 0;
+	slabio_xdp_complete(tx);
+	if (unlikely(tx->gone))
+		return interface_gone(q, pkts, n);
+	room = slabio_xdp_room(&tx->ring, n);
+	before = tx->ring.prod;
+	max_len = atomic_load_explicit(&tx->max_len, memory_order_relaxed);
+	for (done = 0; done < n && room != 0; done++) {
+		struct rte_mbuf *m = pkts[done];
+		const uint32_t len = m->pkt_len;
+
+		if (likely(m->nb_segs == 1 && len <= max_len && is_ours(tx, m))) {
+			put_desc(tx, m, 0);
+			room--;
+		} else {
+			enum sent result = send_other(q, tx, m);
+
+			room = slabio_xdp_room(&tx->ring, 1);
+			if (result == NO_ROOM)
+				break;
+			if (result == DROPPED)
+				continue;
+		}
+		bytes += len;
+		packets++;
+	}
+	if (tx->ring.prod != before)
+		slabio_xdp_publish(&tx->ring);
+	/* also when there was no room: the kernel may have been busy when it was told last */
+	if (tx->ring.prod != before || done < n)
+		slabio_xdp_kick(tx, 2 + n / 32);
+	if (unlikely(done < n))
+		slabio_count(&q->stats[SLABIO_TX_BACKPRESSURE], 1);
+	slabio_count(&q->stats[SLABIO_TX_PACKETS], packets);
+	slabio_count(&q->stats[SLABIO_TX_BYTES], bytes);
+	return done;
+}

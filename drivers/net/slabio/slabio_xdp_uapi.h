@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the slabio authors
+ */
+
+#ifndef SLABIO_XDP_UAPI_H
+#define SLABIO_XDP_UAPI_H
+
+/**
+ * @file
+ * What the kernel offers to AF_XDP sockets and the installed headers may not name yet. Whether the
+ * running kernel has it is found out by asking for it.
+ */
+
+#include <sys/socket.h>
+#include <linux/bpf.h>
+#include <linux/if_link.h>
+#include <linux/if_xdp.h>
+
+#ifndef AF_XDP
+#define AF_XDP 44
+#endif
+#ifndef SOL_XDP
+#define SOL_XDP 283
+#endif
+
+/* bind: packets of several frames, since Linux 6.6 */
+#ifndef XDP_USE_SG
+#define XDP_USE_SG (1 << 4)
+#endif
+/* descriptor: the packet goes on in the next one */
+#ifndef XDP_PKT_CONTD
+#define XDP_PKT_CONTD (1 << 0)
+#endif
+/* socket option: packets that one send call transmits in copy mode, since Linux 6.17 */
+#ifndef XDP_MAX_TX_SKB_BUDGET
+#define XDP_MAX_TX_SKB_BUDGET 9
+#endif
+/* program load: it takes packets of several frames, since Linux 5.18 */
+#ifndef BPF_F_XDP_HAS_FRAGS
+#define BPF_F_XDP_HAS_FRAGS (1U << 5)
+#endif
+/* busy polling, since Linux 5.11 */
+#ifndef SO_PREFER_BUSY_POLL
+#define SO_PREFER_BUSY_POLL 69
+#endif
+#ifndef SO_BUSY_POLL_BUDGET
+#define SO_BUSY_POLL_BUDGET 70
+#endif
+
+/* what the kernel leaves free before a packet in each frame */
+#define SLABIO_XDP_HEADROOM 256
+/* the smallest frame that the kernel takes */
+#define SLABIO_XDP_MIN_FRAME 2048
+/* frames of one packet sent in copy mode: the fragments an skb has, in any configuration */
+#define SLABIO_XDP_TX_FRAMES 17
+
+#endif /* SLABIO_XDP_UAPI_H */
