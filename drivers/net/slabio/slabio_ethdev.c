@@ -350,6 +350,20 @@ slabio_txq_info(struct rte_eth_dev *eth, uint16_t queue, struct rte_eth_txq_info
 	info->conf.offloads = eth->data->dev_conf.txmode.offloads;
 }
 
+/* Without a back end that keeps mbufs there is nothing to free. */
+static int
+slabio_tx_done_cleanup(void *queue, uint32_t limit __rte_unused)
+{
+	struct slabio_txq *q = queue;
+	const struct slabio_backend *be =
+		slabio_backend(rte_eth_devices[q->port_id].data->dev_private);
+
+	/* acquire: pairs with the release of start, after which the queue is complete */
+	if (be->tx_cleanup == NULL || !atomic_load_explicit(&q->running, memory_order_acquire))
+		return 0;
+	return be->tx_cleanup(q);
+}
+
 static int
 slabio_rx_burst_mode(
 	struct rte_eth_dev *eth, uint16_t queue __rte_unused, struct rte_eth_burst_mode *mode)
@@ -476,6 +490,7 @@ static const struct eth_dev_ops slabio_ops = {
 	.rx_queue_release = slabio_rx_queue_release,
 	.tx_queue_setup = slabio_tx_queue_setup,
 	.tx_queue_release = slabio_tx_queue_release,
+	.tx_done_cleanup = slabio_tx_done_cleanup,
 	.pool_ops_supported = slabio_pool_ops_supported,
 };
 

@@ -219,6 +219,8 @@ struct slabio_backend {
 	 * start and stop of the port, which are for all of its queues.
 	 */
 	int (*rx_queue_run)(struct rte_eth_dev *eth, uint16_t queue, bool on);
+	/** Optional, by the sending thread: frees what was sent; how many mbufs that were. */
+	int (*tx_cleanup)(struct slabio_txq *q);
 
 	eth_rx_burst_t rx_burst;
 	eth_tx_burst_t tx_burst;

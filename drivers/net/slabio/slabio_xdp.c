@@ -119,8 +119,8 @@ xdp_info(const struct rte_eth_dev *eth, struct rte_eth_dev_info *info)
 	info->tx_desc_lim.nb_max = 32768;
 	info->tx_desc_lim.nb_seg_max = SLABIO_XDP_TX_FRAMES;
 	info->tx_desc_lim.nb_mtu_seg_max = SLABIO_XDP_TX_FRAMES;
-	info->default_rxportconf.ring_size = 1024;
-	info->default_txportconf.ring_size = 1024;
+	info->default_rxportconf.ring_size = 2048;
+	info->default_txportconf.ring_size = 2048;
 	/* a secondary has no port structure */
 	if (port == NULL)
 		return;
@@ -469,6 +469,12 @@ xdp_mtu_set(struct rte_eth_dev *eth, uint16_t mtu)
 	return ret;
 }
 
+static int
+xdp_tx_cleanup(struct slabio_txq *q)
+{
+	return (int)slabio_xdp_complete(q->be);
+}
+
 const struct slabio_backend slabio_xdp_backend = {
 	.rx_mode = "AF_XDP, in place",
 	.tx_mode = "AF_XDP, in place where the mbuf is of the registered pool",
@@ -488,6 +494,7 @@ const struct slabio_backend slabio_xdp_backend = {
 	.mtu_set = xdp_mtu_set,
 	.update_missed = xdp_update_missed,
 	.rx_queue_run = xdp_rx_queue_run,
+	.tx_cleanup = xdp_tx_cleanup,
 	.rx_burst = slabio_xdp_rx_burst,
 	.tx_burst = slabio_xdp_tx_burst,
 };

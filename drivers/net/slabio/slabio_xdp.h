@@ -82,6 +82,11 @@ struct slabio_xdp_tx {
 	/* the kernel left packets behind; relaxed: whoever sees it late kicks late */
 	atomic_bool stalled;
 	struct slabio_txq *q;
+	/*
+	 * Who takes completions: the sending thread, or the receiving one when it is idle. Nobody
+	 * waits for it: who finds it taken leaves the completions to the other.
+	 */
+	rte_spinlock_t completing;
 } __rte_cache_aligned;
 
 /** How a socket got bound. */
@@ -177,8 +182,13 @@ uint16_t slabio_xdp_tx_burst(void *queue, struct rte_mbuf **pkts, uint16_t n);
 
 /** Gives frames to the kernel, up to the number that is owed. Returns false if the pool is dry. */
 bool slabio_xdp_refill(struct slabio_xdp_rx *rx);
-/** Takes back what the kernel has sent. */
-void slabio_xdp_complete(struct slabio_xdp_tx *tx);
+/** Takes back what the kernel has sent. Returns how many mbufs that were. */
+uint32_t slabio_xdp_complete(struct slabio_xdp_tx *tx);
+/**
+ * For the receiving thread: sees to it that packets get on, and their mbufs back, while nobody
+ * sends. Without that a pool that is dry because all of it was sent would stay so.
+ */
+void slabio_xdp_tx_idle(struct slabio_xdp_tx *tx);
 /** Tells the kernel to send; at most `calls` calls, none of which blocks. */
 void slabio_xdp_kick(struct slabio_xdp_tx *tx, unsigned int calls);
 

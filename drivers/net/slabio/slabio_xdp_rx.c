@@ -15,7 +15,7 @@
 
 #include "slabio_xdp.h"
 
-/* An idle queue looks now and then whether transmission, or the fill ring, got stuck. */
+/* An idle queue looks now and then whether what was sent is. */
 #define IDLE_CHECK 64
 #define TAKE_MAX   64
 
@@ -68,30 +68,15 @@ repay(struct slabio_rxq *q, struct slabio_xdp_rx *rx)
 		wake_up(q, rx);
 }
 
-/* Packets that the kernel had no room for would wait until the application sends more. */
-static __rte_noinline void
-push_on(struct slabio_xdp_tx *tx)
-{
-	/* relaxed: only whether they differ matters, and a wrong answer is put right next time */
-	if (atomic_load_explicit(tx->ring.producer, memory_order_relaxed) ==
-		atomic_load_explicit(tx->ring.consumer, memory_order_relaxed))
-		atomic_store_explicit(&tx->stalled, false, memory_order_relaxed);
-	else
-		(void)sendto(tx->fd, NULL, 0, MSG_DONTWAIT, NULL, 0);
-}
-
 static __rte_noinline void
 nothing_received(struct slabio_rxq *q, struct slabio_xdp_rx *rx)
 {
-	struct slabio_xdp_tx *tx = &rx->queue->tx;
-
 	if (rx->owed != 0 || slabio_xdp_wants_wakeup(&rx->fill))
 		repay(q, rx);
 	if (rx->busy_poll)
 		wake_up(q, rx);
-	if (++rx->idle % IDLE_CHECK == 0 && rx->queue->has_tx &&
-		atomic_load_explicit(&tx->stalled, memory_order_relaxed))
-		push_on(tx);
+	if (++rx->idle % IDLE_CHECK == 0 && rx->queue->has_tx)
+		slabio_xdp_tx_idle(&rx->queue->tx);
 }
 
 /* A packet's first words as they are in a new mbuf, and what the descriptor says. */

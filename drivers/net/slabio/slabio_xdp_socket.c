@@ -341,6 +341,7 @@ prepare_tx(struct slabio_xdp_queue *q, struct slabio_txq *txq)
 	tx->mem = q->mem;
 	tx->fd = q->fd;
 	tx->q = txq;
+	rte_spinlock_init(&tx->completing);
 	tx->tag = slabio_xdp_tag(q->slot, true);
 	tx->zero_copy = q->mode.zero_copy;
 	tx->max_frame = q->mem->frame;

@@ -15,8 +15,8 @@
 
 #define FREE_MAX 64
 
-void
-slabio_xdp_complete(struct slabio_xdp_tx *tx)
+static uint32_t
+take_completions(struct slabio_xdp_tx *tx)
 {
 	struct slabio_xdp_ring *ring = &tx->completion;
 	const uint64_t *addrs = ring->entries;
@@ -26,7 +26,7 @@ slabio_xdp_complete(struct slabio_xdp_tx *tx)
 	uint64_t offset;
 
 	if (ready == 0)
-		return;
+		return 0;
 	for (i = 0; i < ready; i++) {
 		struct rte_mbuf *m = slabio_xdp_claim(
 			tx->mem, addrs[(ring->cons + i) & ring->mask], tx->tag, &offset);
@@ -47,6 +47,31 @@ slabio_xdp_complete(struct slabio_xdp_tx *tx)
 		rte_mempool_put_bulk(tx->mem->mp, (void **)mbufs, n);
 	if (unlikely(bad != 0))
 		slabio_count(&tx->q->stats[SLABIO_TX_BAD_COMPLETIONS], bad);
+	return ready - bad;
+}
+
+uint32_t
+slabio_xdp_complete(struct slabio_xdp_tx *tx)
+{
+	uint32_t n;
+
+	if (!rte_spinlock_trylock(&tx->completing))
+		return 0;
+	n = take_completions(tx);
+	rte_spinlock_unlock(&tx->completing);
+	return n;
+}
+
+void
+slabio_xdp_tx_idle(struct slabio_xdp_tx *tx)
+{
+	/* relaxed: only whether they differ matters, and a wrong answer is put right next time */
+	const bool waiting = atomic_load_explicit(tx->ring.producer, memory_order_relaxed) !=
+			     atomic_load_explicit(tx->ring.consumer, memory_order_relaxed);
+
+	if (waiting && atomic_load_explicit(&tx->stalled, memory_order_relaxed))
+		(void)sendto(tx->fd, NULL, 0, MSG_DONTWAIT, NULL, 0);
+	slabio_xdp_complete(tx);
 }
 
 static bool

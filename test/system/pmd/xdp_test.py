@@ -5,44 +5,16 @@
 
 import os
 import re
-import shutil
-import subprocess
-import sys
 
-from live_test import Wire, ip, link, untagged, veths
-from testpmd import SKIP, Skip, Testpmd, check, data, equal, need_root, run, wait_for
-import pcapcmp
-
-def pairs(*names, queues=1):
-    """As veths(), with so many queues, and checksums filled in by who sends."""
-    for name in names:
-        if os.path.exists(f"/proc/sys/net/ipv4/conf/{name}0"):
-            ip("link", "del", f"{name}0")
-        number = ["numtxqueues", str(queues), "numrxqueues", str(queues)]
-        ip("link", "add", f"{name}0", *number, "type", "veth", "peer", f"{name}1", *number)
-        for end in (f"{name}0", f"{name}1"):
-            subprocess.run(["ethtool", "-K", end, "gso", "off", "tso", "off", "gro", "off", "tx", "off"],
-                           check=True, stdout=subprocess.DEVNULL)
-            ip("link", "set", end, "up")
-
-
-def program_of(name):
-    """The XDP program on an interface: its mode (1 native, 2 generic) and name, or None."""
-    found = link(name).get("xdp")
-    return (found["mode"], found["prog"].get("name")) if found else None
-
-
-def same(expected, found, what):
-    diff = pcapcmp.compare(expected, found, macs=True, order="total")
-    check(not diff, f"{what}: {diff}")
-
+from live_test import Wire, untagged
+from testpmd import Skip, check, data, equal, wait_for
+from xdplab import Port, main, pairs, program_of, same
 
 def there_and_back(vdevs, options=(), in_place=True, expect=(), **testpmd):
     """Packets through two ports in both directions, seen at the far ends; all mbufs come back."""
     pairs("a", "b")
     there, back = untagged(400), untagged(500)[400:]
-    with Wire("a1") as a, Wire("b1") as b, \
-            Testpmd(vdevs, options=["--total-num-mbufs=4096", *options], **testpmd) as pmd:
+    with Wire("a1") as a, Wire("b1") as b, Port(vdevs, options=options, **testpmd) as pmd:
         said = "\n".join(pmd.messages())
         for text in expect:
             check(text in said, f"expected {text!r} in {said!r}")
@@ -112,10 +84,10 @@ def so_they_do_with_busy_polling(_):
 
 def the_mode_asked_for_is_had_or_refused_with_the_reason(_):
     pairs("a")
-    with Testpmd(["net_slabio0,iface=a0,mode=native"]) as pmd:
+    with Port(["net_slabio0,iface=a0,mode=native"]) as pmd:
         equal((program_of("a0"), pmd.stats(0)["rx_q0_is_native"]), ((1, "slabio_xdp"), 1), "native program")
         pmd.quit()
-    with Testpmd(["net_slabio0,iface=a0,mode=copy"]) as pmd:
+    with Port(["net_slabio0,iface=a0,mode=copy"]) as pmd:
         stats = pmd.stats(0)
         equal((stats["rx_q0_is_zero_copy"], stats["rx_q0_is_native"]), (0, 1), "zero copy, native")
         # a reset of the statistics changes nothing about the mode
@@ -132,12 +104,12 @@ def the_mode_asked_for_is_had_or_refused_with_the_reason(_):
 
 def a_killed_port_leaves_no_program_behind(_):
     pairs("a")
-    with Testpmd(["net_slabio0,iface=a0"]) as pmd:
+    with Port(["net_slabio0,iface=a0"]) as pmd:
         check(program_of("a0"), "there is no program")
         pmd.child.kill()
         pmd.finish()
     wait_for(lambda: program_of("a0") is None, "the program is gone")
-    with Testpmd(["net_slabio0,iface=a0"]) as pmd, Wire("a1") as wire:
+    with Port(["net_slabio0,iface=a0"]) as pmd, Wire("a1") as wire:
         pmd.commands("set fwd rxonly", "start")
         wire.send(untagged(10))
         pmd.wait_stats(0, "received by the next one", rx_good_packets=10)
@@ -162,7 +134,7 @@ def what_cannot_be_is_said_once_and_clearly(_):
         ("iface=a0,start_queue=-1", "expected start_queue= with a number from 0 to 65535, found '-1'"),
         ("iface=a0,busy_poll=x", "expected busy_poll= with a number"),
     ]
-    with Testpmd([f"net_slabio0,rx_pcap={good}"]) as pmd:
+    with Port([f"net_slabio0,rx_pcap={good}"]) as pmd:
         pmd.messages()
         for number, (args, expected) in enumerate(attach):
             text = pmd.command(f"port attach net_slabio{number + 1},{args}")
@@ -175,7 +147,7 @@ def what_cannot_be_is_said_once_and_clearly(_):
 
 def refused_at_start(vdev, options, expected):
     """A port that cannot start says why in one message, and leaves neither program nor mbufs behind."""
-    with Testpmd([f"net_slabio0,rx_pcap={data('small.pcap')}"], options=options) as pmd:
+    with Port([f"net_slabio0,rx_pcap={data('small.pcap')}"], options=options) as pmd:
         pmd.messages()
         pmd.command(f"port attach {vdev}")
         pmd.command("port start 1")
@@ -192,43 +164,35 @@ def pools_that_will_not_do_are_refused_with_the_sums(_):
     pairs("a")
     refused_at_start("net_slabio1,iface=a0", ["--mbuf-size=1024"],
                      ["at least 2048 bytes of room each", "found 1024", "--mbuf-size=2176"])
-    refused_at_start("net_slabio1,iface=a0", ["--rxd=4096"],
+    refused_at_start("net_slabio1,iface=a0", ["--rxd=4096", "--total-num-mbufs=2048"],
                      ["expected 4096 free mbufs in pool mb_pool_0, one for each descriptor, found 2048"])
 
 
 def an_interface_that_is_taken_is_refused_and_free_again_afterwards(_):
     pairs("a")
-    with Testpmd(["net_slabio0,iface=a0"]):
+    with Port(["net_slabio0,iface=a0"]):
         refused = ["another socket has that queue"]
-        with Testpmd([f"net_slabio0,rx_pcap={data('small.pcap')}"]) as pmd:
+        with Port([f"net_slabio0,rx_pcap={data('small.pcap')}"]) as pmd:
             pmd.messages()
             pmd.commands("port attach net_slabio1,iface=a0", "port start 1")
             lines = pmd.messages()
             check(len(lines) == 1 and all(x in lines[0] for x in refused), f"expected {refused} in {lines}")
             pmd.quit()
     # nothing but the end of the first process stands in the way: it was killed a moment ago
-    with Testpmd(["net_slabio0,iface=a0"]) as pmd:
+    with Port(["net_slabio0,iface=a0"]) as pmd:
         check(program_of("a0"), "there is no program")
         pmd.quit()
 
 
 if __name__ == "__main__":
-    if "SLABIO_TEST_IN_NETNS" not in os.environ:
-        if os.geteuid() != 0 or not all(map(shutil.which, ("unshare", "ip", "ethtool"))):
-            print("skipped: needs root, unshare, ip and ethtool")
-            sys.exit(SKIP)
-        os.environ["SLABIO_TEST_IN_NETNS"] = "1"
-        os.execvp("unshare", ["unshare", "--net", sys.executable, *sys.argv])
-    with open("/proc/sys/net/ipv6/conf/default/disable_ipv6", "w") as f:
-        f.write("1")
-    run(packets_cross_in_place_between_two_ports_on_one_pool,
-        so_they_do_on_a_stock_pool,
-        so_they_do_on_hugepages,
-        so_they_do_in_aligned_frames,
-        so_they_do_in_generic_mode,
-        so_they_do_with_busy_polling,
-        the_mode_asked_for_is_had_or_refused_with_the_reason,
-        a_killed_port_leaves_no_program_behind,
-        what_cannot_be_is_said_once_and_clearly,
-        pools_that_will_not_do_are_refused_with_the_sums,
-        an_interface_that_is_taken_is_refused_and_free_again_afterwards)
+    main(packets_cross_in_place_between_two_ports_on_one_pool,
+         so_they_do_on_a_stock_pool,
+         so_they_do_on_hugepages,
+         so_they_do_in_aligned_frames,
+         so_they_do_in_generic_mode,
+         so_they_do_with_busy_polling,
+         the_mode_asked_for_is_had_or_refused_with_the_reason,
+         a_killed_port_leaves_no_program_behind,
+         what_cannot_be_is_said_once_and_clearly,
+         pools_that_will_not_do_are_refused_with_the_sums,
+         an_interface_that_is_taken_is_refused_and_free_again_afterwards)

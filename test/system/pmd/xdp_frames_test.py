@@ -1,0 +1,136 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright (c) 2026 the slabio authors
+"""AF_XDP ports and packets that are not one mbuf of the port's own pool: jumbo frames, chains, clones."""
+
+from live_test import Wire, ip, untagged
+from testpmd import check, data, equal
+from xdplab import Port, main, pairs, same
+import pcapcmp
+
+TWO = ["net_slabio0,iface=a0", "net_slabio1,iface=b0"]
+
+
+def jumbo():
+    """Up to the largest that fits an MTU of 9000."""
+    return [p for p in pcapcmp.read(data("jumbo.pcap")) if p.data[12:14] != b"\x81\x00"]
+
+
+def mtu(size, *names):
+    for name in names:
+        for end in (f"{name}0", f"{name}1"):
+            ip("link", "set", end, "mtu", str(size))
+
+
+def forwarded(pkts, options, vdevs=TWO, **expected):
+    """Packets from one far end to the other; returns the statistics of both ports."""
+    with Wire("a1") as a, Wire("b1") as b, Port(vdevs, options=options) as pmd:
+        pmd.commands("set fwd io", "start")
+        a.send(pkts)
+        same(pkts, b.receive(len(pkts)), "at the far end")
+        pmd.command("stop")
+        stats = [pmd.stats(0), pmd.stats(1)]
+        pmd.command("port stop all")
+        pmd.mbufs_back()
+        pmd.quit()
+    for name, value in expected.items():
+        equal(stats[name.startswith("tx")][name], value, name)
+    return stats
+
+
+def jumbo_frames_pass_as_chains_in_place(_):
+    pairs("a", "b")
+    mtu(9000, "a", "b")
+    pkts = jumbo() * 4
+    check(max(len(p.data) for p in pkts) == 9014, "no packet of 9014 bytes")
+    chains = sum(len(p.data) > 1920 for p in pkts)
+    forwarded(pkts, ["--max-pkt-len=9022", "--tx-offloads=0x8000", "--enable-scatter"],
+              rx_q0_is_multi_buffer=1, rx_q0_scattered=chains, tx_q0_multi_segs=chains, tx_q0_copies=0)
+
+
+def an_mtu_that_frames_do_not_hold_makes_them_chains_unasked(_):
+    pairs("a", "b")
+    mtu(3000, "a", "b")
+    pkts = [p for p in jumbo() if len(p.data) <= 3014]
+    forwarded(pkts, ["--max-pkt-len=3022"], rx_q0_is_multi_buffer=1)
+
+
+def an_mtu_that_larger_mbufs_hold_needs_no_chains(_):
+    pairs("a", "b")
+    mtu(3000, "a", "b")
+    pkts = [p for p in jumbo() if len(p.data) <= 3014]
+    forwarded(pkts, ["--max-pkt-len=3022", "--mbuf-size=3500"],
+              rx_q0_is_multi_buffer=0, rx_q0_scattered=0, tx_q0_copies=0)
+
+
+def chains_are_copied_into_one_frame_where_the_socket_has_none(_):
+    pairs("a")
+    with Wire("a1") as wire, Port(["net_slabio0,iface=a0"], options=["--txpkts=100,60,40"]) as pmd:
+        pmd.commands("set fwd txonly", "start")
+        found = wire.receive(500)
+        equal({len(p.data) for p in found}, {200}, "sizes of packets")
+        pmd.command("stop")
+        stats = pmd.stats(0)
+        equal(stats["tx_q0_copies"], stats["tx_good_packets"], "copies")
+        equal(stats["tx_q0_multi_segs"], stats["tx_good_packets"], "chains")
+        pmd.command("port stop all")
+        pmd.mbufs_back()
+        pmd.quit()
+
+
+def chains_are_sent_in_place_where_it_has(_):
+    pairs("a")
+    with Wire("a1") as wire, \
+            Port(["net_slabio0,iface=a0"], options=["--txpkts=100,60,40", "--tx-offloads=0x8000"]) as pmd:
+        pmd.commands("set fwd txonly", "start")
+        found = wire.receive(500)
+        equal({len(p.data) for p in found}, {200}, "sizes of packets")
+        pmd.command("stop")
+        stats = pmd.stats(0)
+        equal(stats["tx_q0_copies"], 0, "copies")
+        equal(stats["tx_q0_multi_segs"], stats["tx_good_packets"], "chains")
+        pmd.command("port stop all")
+        pmd.mbufs_back()
+        pmd.quit()
+
+
+def packets_that_others_refer_to_are_copied(_):
+    pairs("a")
+    with Wire("a1") as wire, \
+            Port(["net_slabio0,iface=a0"], options=["--flowgen-clones=4", "--tx-offloads=0"]) as pmd:
+        pmd.commands("set fwd flowgen", "start")
+        found = wire.receive(1000)
+        equal(len(found), 1000, "packets at the far end")
+        pmd.command("stop")
+        stats = pmd.stats(0)
+        check(stats["tx_q0_copies"] > 0, "nothing was copied")
+        pmd.command("port stop all")
+        pmd.mbufs_back()
+        pmd.quit()
+
+
+def packets_larger_than_the_interface_takes_are_dropped_and_counted(_):
+    pairs("a", "b")
+    mtu(3000, "a")
+    mtu(600, "b")
+    pkts = untagged(200)
+    fit = [p for p in pkts if len(p.data) <= 614]
+    with Wire("a1") as a, Wire("b1") as b, Port(TWO) as pmd:
+        pmd.commands("set fwd io", "start")
+        a.send(pkts)
+        same(fit, b.receive(len(fit)), "at the far end")
+        stats = pmd.wait_stats(1, "dropped", tx_errors=len(pkts) - len(fit))
+        equal(stats["tx_q0_oversize"], len(pkts) - len(fit), "dropped for their size")
+        pmd.commands("stop", "port stop all")
+        pmd.mbufs_back()
+        pmd.quit()
+
+
+if __name__ == "__main__":
+    main(jumbo_frames_pass_as_chains_in_place,
+         an_mtu_that_frames_do_not_hold_makes_them_chains_unasked,
+         an_mtu_that_larger_mbufs_hold_needs_no_chains,
+         chains_are_copied_into_one_frame_where_the_socket_has_none,
+         chains_are_sent_in_place_where_it_has,
+         packets_that_others_refer_to_are_copied,
+         packets_larger_than_the_interface_takes_are_dropped_and_counted)
