@@ -479,6 +479,7 @@ const struct slabio_backend slabio_xdp_backend = {
 	.rx_mode = "AF_XDP, in place",
 	.tx_mode = "AF_XDP, in place where the mbuf is of the registered pool",
 	.rx_xstats = SLABIO_STATS_SET(SLABIO_RX_NOMBUF, SLABIO_RX_SCATTERED + 1) |
+		     SLABIO_STATS_SET(SLABIO_RX_OVERSIZE, SLABIO_RX_OVERSIZE + 1) |
 		     SLABIO_STATS_SET(SLABIO_RX_KICKS, SLABIO_RX_IS_MULTI_BUFFER + 1),
 	.tx_xstats = SLABIO_STATS_SET(SLABIO_TX_MULTI_SEGS, SLABIO_TX_OVERSIZE + 1) |
 		     SLABIO_STATS_SET(SLABIO_TX_NO_OUTPUT, SLABIO_TX_XSK_RING_EMPTY + 1),

@@ -180,6 +180,8 @@ void slabio_xdp_prog_clear(const struct slabio_xdp_prog *prog, uint32_t queue);
 uint16_t slabio_xdp_rx_burst(void *queue, struct rte_mbuf **pkts, uint16_t n);
 uint16_t slabio_xdp_tx_burst(void *queue, struct rte_mbuf **pkts, uint16_t n);
 
+/** The first words of a packet of a port as it is received. */
+uint64_t slabio_xdp_rearm(uint16_t port);
 /** Gives frames to the kernel, up to the number that is owed. Returns false if the pool is dry. */
 bool slabio_xdp_refill(struct slabio_xdp_rx *rx);
 /** Takes back what the kernel has sent. Returns how many mbufs that were. */

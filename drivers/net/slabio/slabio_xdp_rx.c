@@ -18,6 +18,20 @@
 /* An idle queue looks now and then whether what was sent is. */
 #define IDLE_CHECK 64
 #define TAKE_MAX   64
+/* More frames than a packet of the kernel's can have in any configuration. */
+#define FRAMES_MAX 64
+
+uint64_t
+slabio_xdp_rearm(uint16_t port)
+{
+	struct rte_mbuf m = {.nb_segs = 1, .port = port, .data_off = 0};
+	uint64_t rearm;
+
+	rte_mbuf_refcnt_set(&m, 1);
+	/* data_off, refcnt, nb_segs and port are one word */
+	memcpy(&rearm, RTE_PTR_ADD(&m, offsetof(struct rte_mbuf, data_off)), sizeof(rearm));
+	return rearm;
+}
 
 bool
 slabio_xdp_refill(struct slabio_xdp_rx *rx)
@@ -93,10 +107,16 @@ fill_in(const struct slabio_xdp_rx *rx, struct rte_mbuf *m, uint64_t offset, uin
 
 /* A frame of a packet that has several. Returns the packet with its last frame, else NULL. */
 static __rte_noinline struct rte_mbuf *
-add_frame(struct slabio_xdp_rx *rx, struct rte_mbuf *m, bool more)
+add_frame(struct slabio_rxq *q, struct slabio_xdp_rx *rx, struct rte_mbuf *m, bool more)
 {
 	struct rte_mbuf *head = rx->head;
 
+	if (head != NULL && head->nb_segs == FRAMES_MAX) {
+		slabio_count(&q->stats[SLABIO_RX_OVERSIZE], 1);
+		slabio_count(&q->stats[SLABIO_RX_ERRORS], 1);
+		rte_pktmbuf_free(head);
+		head = NULL;
+	}
 	if (head == NULL) {
 		rx->head = m;
 	} else {
@@ -153,7 +173,7 @@ slabio_xdp_rx_burst(void *queue, struct rte_mbuf **pkts, uint16_t n)
 		fill_in(rx, m, offset, len);
 		bytes += len;
 		if (unlikely((d->options & XDP_PKT_CONTD) || rx->head != NULL)) {
-			m = add_frame(rx, m, d->options & XDP_PKT_CONTD);
+			m = add_frame(q, rx, m, d->options & XDP_PKT_CONTD);
 			if (m == NULL)
 				continue;
 			chains += m->nb_segs > 1;

@@ -297,18 +297,6 @@ out:
 
 /* ---- after binding ---- */
 
-static uint64_t
-fresh_mbuf(uint16_t port)
-{
-	struct rte_mbuf m = {.nb_segs = 1, .port = port, .data_off = 0};
-	uint64_t rearm;
-
-	rte_mbuf_refcnt_set(&m, 1);
-	/* data_off, refcnt, nb_segs and port are one word */
-	memcpy(&rearm, RTE_PTR_ADD(&m, offsetof(struct rte_mbuf, data_off)), sizeof(rearm));
-	return rearm;
-}
-
 static int
 prepare_rx(struct slabio_xdp_queue *q, const struct slabio_xdp_socket_opts *opts)
 {
@@ -317,7 +305,7 @@ prepare_rx(struct slabio_xdp_queue *q, const struct slabio_xdp_socket_opts *opts
 	rx->mem = q->mem;
 	rx->fd = q->fd;
 	rx->queue = q;
-	rx->rearm = fresh_mbuf(opts->port_id);
+	rx->rearm = slabio_xdp_rearm(opts->port_id);
 	rx->tag = slabio_xdp_tag(q->slot, false);
 	rx->batch = RTE_MIN(RX_BATCH, RTE_MAX(opts->rx_desc / 4, 1u));
 	rx->owed = opts->rx_desc;

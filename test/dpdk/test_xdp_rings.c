@@ -1,0 +1,539 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the slabio authors
+ */
+
+/*
+ * The AF_XDP data path against a kernel that lies: the rings are in ordinary memory, and this test
+ * writes what a kernel would, and what none should.
+ */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include <rte_eal.h>
+#include <rte_errno.h>
+
+#include "slabio_xdp.h"
+
+#define MBUFS	  512
+#define RING	  128
+#define FRAME_OFF 256
+#define LEN	  60
+
+int slabio_logtype;
+pthread_mutex_t slabio_xdp_lock = PTHREAD_MUTEX_INITIALIZER;
+
+/* A queue whose kernel is this test. */
+struct fake {
+	struct rte_mempool *mp;
+	struct slabio_xdp_mem *mem;
+	struct slabio_rxq *rxq;
+	struct slabio_txq *txq;
+	struct slabio_xdp_queue *q;
+	void *rings[4];
+};
+
+static void *
+aligned(size_t size)
+{
+	void *p = NULL;
+
+	assert_int_equal(posix_memalign(&p, 4096, size), 0);
+	memset(p, 0, size);
+	return p;
+}
+
+static void
+free_memory(struct rte_mempool_memhdr *chunk, void *arg)
+{
+	(void)arg;
+	free(chunk->addr);
+}
+
+static void *
+make_ring(struct slabio_xdp_ring *ring, size_t entry)
+{
+	uint8_t *memory = aligned(256 + RING * entry);
+
+	*ring = (struct slabio_xdp_ring){
+		.producer = (_Atomic uint32_t *)memory,
+		.consumer = (_Atomic uint32_t *)(memory + 64),
+		.flags = (_Atomic uint32_t *)(memory + 128),
+		.entries = memory + 256,
+		.mask = RING - 1,
+	};
+	return memory;
+}
+
+/*
+ * Mbufs one behind the other, or at a pitch of a page and aligned to it, as a slab pool with
+ * pitch=pow2 has them.
+ */
+static struct rte_mempool *
+make_pool(bool page)
+{
+	const unsigned int elt = page ? 4096 - 64 : sizeof(struct rte_mbuf) + 2176;
+	struct rte_pktmbuf_pool_private priv = {
+		.mbuf_data_room_size = elt - sizeof(struct rte_mbuf)};
+	struct rte_mempool *mp = rte_mempool_create_empty("pool", MBUFS, elt, 0, sizeof(priv), 0,
+		RTE_MEMPOOL_F_NO_SPREAD | RTE_MEMPOOL_F_NO_IOVA_CONTIG);
+	const size_t size = (size_t)MBUFS * (elt + 64);
+
+	assert_non_null(mp);
+	assert_int_equal(rte_mempool_set_ops_byname(mp, "ring_mp_mc", NULL), 0);
+	rte_pktmbuf_pool_init(mp, &priv);
+	assert_int_equal(
+		rte_mempool_populate_iova(mp, aligned(size), RTE_BAD_IOVA, size, free_memory, NULL),
+		MBUFS);
+	rte_mempool_obj_iter(mp, rte_pktmbuf_init, NULL);
+	return mp;
+}
+
+static void
+setup(struct fake *f, bool page)
+{
+	int slot;
+
+	f->mp = make_pool(page);
+	f->mem = slabio_xdp_mem_get(f->mp, "test");
+	assert_non_null(f->mem);
+	assert_int_equal(f->mem->unaligned, !page);
+	slot = slabio_xdp_slot_get(f->mem);
+	f->rxq = aligned(sizeof(*f->rxq));
+	f->txq = aligned(sizeof(*f->txq));
+	f->q = aligned(sizeof(*f->q));
+	f->q->slot = slot;
+	f->q->has_tx = true;
+	f->rings[0] = make_ring(&f->q->rx.ring, sizeof(struct xdp_desc));
+	f->rings[1] = make_ring(&f->q->rx.fill, sizeof(uint64_t));
+	f->rings[2] = make_ring(&f->q->tx.ring, sizeof(struct xdp_desc));
+	f->rings[3] = make_ring(&f->q->tx.completion, sizeof(uint64_t));
+	f->q->rx.mem = f->q->tx.mem = f->mem;
+	f->q->rx.tag = slabio_xdp_tag(slot, false);
+	f->q->tx.tag = slabio_xdp_tag(slot, true);
+	f->q->rx.fd = f->q->tx.fd = -1;
+	f->q->rx.batch = 32;
+	f->q->rx.rearm = slabio_xdp_rearm(3);
+	f->q->rx.owed = RING;
+	f->q->rx.queue = f->q;
+	f->q->tx.q = f->txq;
+	f->q->tx.max_frame = f->mem->frame;
+	f->q->tx.copy_room = f->mem->room;
+	f->q->tx.max_segs = 4;
+	f->q->tx.max_len = 1522;
+	f->rxq->be = &f->q->rx;
+	f->txq->be = &f->q->tx;
+	f->rxq->running = f->txq->running = true;
+	assert_true(slabio_xdp_refill(&f->q->rx));
+	assert_int_equal(rte_mempool_avail_count(f->mp), MBUFS - RING);
+}
+
+/* What the kernel never gave back is free again afterwards: every mbuf, once. */
+static void
+teardown(struct fake *f)
+{
+	unsigned int i;
+
+	slabio_xdp_slot_put(f->mem, f->q->slot);
+	slabio_xdp_mem_put(f->mem);
+	rte_pktmbuf_free(f->q->rx.head);
+	assert_int_equal(rte_mempool_avail_count(f->mp), MBUFS);
+	rte_mempool_audit(f->mp);
+	rte_mempool_free(f->mp);
+	for (i = 0; i < RTE_DIM(f->rings); i++)
+		free(f->rings[i]);
+	free(f->rxq);
+	free(f->txq);
+	free(f->q);
+}
+
+/* ---- the kernel's side ---- */
+
+static uint64_t
+take_fill(struct fake *f)
+{
+	struct slabio_xdp_ring *fill = &f->q->rx.fill;
+	uint32_t cons = atomic_load(fill->consumer);
+
+	assert_int_not_equal(cons, atomic_load(fill->producer));
+	atomic_store(fill->consumer, cons + 1);
+	return ((uint64_t *)fill->entries)[cons & fill->mask];
+}
+
+/* Where a packet is put into a frame, as the kernel would say it. */
+static uint64_t
+in_frame(const struct fake *f, uint64_t addr)
+{
+	if (f->mem->unaligned)
+		return addr | (uint64_t)FRAME_OFF << XSK_UNALIGNED_BUF_OFFSET_SHIFT;
+	return (addr & ~UINT64_C(4095)) + f->mem->headroom + FRAME_OFF;
+}
+
+static void
+give_rx(struct fake *f, uint64_t addr, uint32_t len, uint32_t options)
+{
+	struct slabio_xdp_ring *ring = &f->q->rx.ring;
+	uint32_t prod = atomic_load(ring->producer);
+
+	((struct xdp_desc *)ring->entries)[prod & ring->mask] =
+		(struct xdp_desc){.addr = addr, .len = len, .options = options};
+	atomic_store(ring->producer, prod + 1);
+}
+
+static struct xdp_desc
+take_tx(struct fake *f)
+{
+	struct slabio_xdp_ring *ring = &f->q->tx.ring;
+	uint32_t cons = atomic_load(ring->consumer);
+
+	assert_int_not_equal(cons, atomic_load(ring->producer));
+	atomic_store(ring->consumer, cons + 1);
+	return ((struct xdp_desc *)ring->entries)[cons & ring->mask];
+}
+
+static void
+give_completion(struct fake *f, uint64_t addr)
+{
+	struct slabio_xdp_ring *ring = &f->q->tx.completion;
+	uint32_t prod = atomic_load(ring->producer);
+
+	((uint64_t *)ring->entries)[prod & ring->mask] = addr;
+	atomic_store(ring->producer, prod + 1);
+}
+
+/* ---- tests, of packed and of aligned frames ---- */
+
+static void
+good_packet(struct fake *f)
+{
+	struct rte_mbuf *m;
+	uint64_t addr = take_fill(f);
+
+	give_rx(f, in_frame(f, addr), LEN, 0);
+	assert_int_equal(slabio_xdp_rx_burst(f->rxq, &m, 1), 1);
+	assert_int_equal(m->data_len, LEN);
+	assert_int_equal(m->pkt_len, LEN);
+	assert_int_equal(m->data_off, FRAME_OFF);
+	assert_int_equal(m->port, 3);
+	assert_int_equal(m->nb_segs, 1);
+	assert_int_equal(rte_mbuf_refcnt_read(m), 1);
+	rte_pktmbuf_free(m);
+}
+
+static void
+received(struct fake *f)
+{
+	struct rte_mbuf *m;
+	unsigned int i;
+
+	for (i = 0; i < 10 * RING; i++)
+		good_packet(f);
+	/* of two frames, the second one after a poll */
+	give_rx(f, in_frame(f, take_fill(f)), 1000, XDP_PKT_CONTD);
+	assert_int_equal(slabio_xdp_rx_burst(f->rxq, &m, 1), 0);
+	give_rx(f, in_frame(f, take_fill(f)), 500, 0);
+	assert_int_equal(slabio_xdp_rx_burst(f->rxq, &m, 1), 1);
+	assert_int_equal(m->pkt_len, 1500);
+	assert_int_equal(m->nb_segs, 2);
+	rte_pktmbuf_free(m);
+	/* a packet that never ends is dropped at some length, and what there is of it at the end */
+	for (i = 0; i < 200; i++) {
+		give_rx(f, in_frame(f, take_fill(f)), LEN, XDP_PKT_CONTD);
+		assert_int_equal(slabio_xdp_rx_burst(f->rxq, &m, 1), 0);
+	}
+	assert_true(slabio_counted(&f->rxq->stats[SLABIO_RX_OVERSIZE]) > 0);
+	assert_int_equal(slabio_counted(&f->rxq->stats[SLABIO_RX_BAD_DESCS]), 0);
+}
+
+static void
+lies_received(struct fake *f)
+{
+	const uint64_t lent = take_fill(f), used = take_fill(f);
+	const uint64_t size = f->mem->granule;
+	struct rte_mbuf *m[RING], *own = rte_pktmbuf_alloc(f->mp);
+	const uint64_t lies[] = {
+		0,
+		1,
+		UINT64_MAX,
+		UINT64_MAX >> 16,
+		f->mem->len,
+		f->mem->len - 1,
+		f->mem->origin - 1,
+		in_frame(f, lent) + size * 1000,
+		/* never lent: an mbuf of the application's */
+		in_frame(f, slabio_xdp_fill_addr(f->mem, own)),
+		/* lent once and returned already */
+		in_frame(f, used),
+		/* another buffer between two */
+		f->mem->unaligned ? lent + 64 : UINT64_C(1) << 60,
+	};
+	unsigned int i;
+
+	give_rx(f, in_frame(f, used), LEN, 0);
+	assert_int_equal(slabio_xdp_rx_burst(f->rxq, m, 1), 1);
+	for (i = 0; i < RTE_DIM(lies); i++)
+		give_rx(f, lies[i], LEN, 0);
+	assert_int_equal(slabio_xdp_rx_burst(f->rxq, &m[1], RING - 1), 0);
+	assert_int_equal(slabio_counted(&f->rxq->stats[SLABIO_RX_BAD_DESCS]), RTE_DIM(lies));
+	/* longer than its buffer; the mbuf is not lost for it */
+	give_rx(f, in_frame(f, lent), f->mem->buf_len - FRAME_OFF + 1, 0);
+	assert_int_equal(slabio_xdp_rx_burst(f->rxq, &m[1], 1), 0);
+	assert_int_equal(slabio_counted(&f->rxq->stats[SLABIO_RX_BAD_DESCS]), RTE_DIM(lies) + 1);
+	assert_int_equal(slabio_counted(&f->rxq->stats[SLABIO_RX_ERRORS]), RTE_DIM(lies) + 1);
+	good_packet(f);
+	rte_pktmbuf_free(m[0]);
+	rte_pktmbuf_free(own);
+}
+
+static struct rte_mbuf *
+packet(struct fake *f)
+{
+	struct rte_mbuf *m = rte_pktmbuf_alloc(f->mp);
+
+	assert_non_null(m);
+	assert_non_null(rte_pktmbuf_append(m, LEN));
+	return m;
+}
+
+static void
+sent(struct fake *f)
+{
+	struct rte_mbuf *m = packet(f);
+	const unsigned int before = rte_mempool_avail_count(f->mp);
+	struct xdp_desc d;
+	unsigned int i;
+
+	assert_int_equal(slabio_xdp_tx_burst(f->txq, &m, 1), 1);
+	d = take_tx(f);
+	assert_int_equal(d.len, LEN);
+	assert_int_equal(d.options, 0);
+	/* it is not back before the kernel says so, and then once however often it says so */
+	assert_int_equal(slabio_xdp_complete(&f->q->tx), 0);
+	assert_int_equal(rte_mempool_avail_count(f->mp), before);
+	for (i = 0; i < 3; i++)
+		give_completion(f, d.addr);
+	give_completion(f, 12345);
+	give_completion(f, UINT64_MAX);
+	/* a frame of the fill ring was not sent */
+	give_completion(f, take_fill(f));
+	assert_int_equal(slabio_xdp_complete(&f->q->tx), 1);
+	assert_int_equal(rte_mempool_avail_count(f->mp), before + 1);
+	assert_int_equal(slabio_counted(&f->txq->stats[SLABIO_TX_BAD_COMPLETIONS]), 5);
+}
+
+static void
+copied(struct fake *f)
+{
+	struct rte_mbuf *m = packet(f), *clone, *tail;
+	struct xdp_desc d;
+
+	memset(rte_pktmbuf_mtod(m, void *), 0x5a, LEN);
+	clone = rte_pktmbuf_clone(m, f->mp);
+	assert_non_null(clone);
+	/* an indirect mbuf, and one that another refers to */
+	assert_int_equal(slabio_xdp_tx_burst(f->txq, &clone, 1), 1);
+	d = take_tx(f);
+	assert_int_equal(d.len, LEN);
+	assert_int_equal(rte_mbuf_refcnt_read(m), 1);
+	give_completion(f, d.addr);
+	rte_mbuf_refcnt_update(m, 1);
+	assert_int_equal(slabio_xdp_tx_burst(f->txq, &m, 1), 1);
+	give_completion(f, take_tx(f).addr);
+	assert_int_equal(rte_mbuf_refcnt_read(m), 1);
+	assert_int_equal(slabio_counted(&f->txq->stats[SLABIO_TX_COPIES]), 2);
+	/* a chain is sent as it is, and each segment comes back by itself */
+	tail = packet(f);
+	assert_int_equal(rte_pktmbuf_chain(m, tail), 0);
+	assert_int_equal(slabio_xdp_tx_burst(f->txq, &m, 1), 1);
+	d = take_tx(f);
+	assert_int_equal(d.options, XDP_PKT_CONTD);
+	give_completion(f, d.addr);
+	d = take_tx(f);
+	assert_int_equal(d.options, 0);
+	give_completion(f, d.addr);
+	slabio_xdp_complete(&f->q->tx);
+	assert_int_equal(slabio_counted(&f->txq->stats[SLABIO_TX_COPIES]), 2);
+	assert_int_equal(slabio_counted(&f->txq->stats[SLABIO_TX_BAD_COMPLETIONS]), 0);
+	/* nothing at all, and too much */
+	m = rte_pktmbuf_alloc(f->mp);
+	assert_int_equal(slabio_xdp_tx_burst(f->txq, &m, 1), 1);
+	assert_int_equal(slabio_counted(&f->txq->stats[SLABIO_TX_RUNTS]), 1);
+	m = rte_pktmbuf_alloc(f->mp);
+	assert_non_null(rte_pktmbuf_append(m, 1523));
+	assert_int_equal(slabio_xdp_tx_burst(f->txq, &m, 1), 1);
+	assert_int_equal(slabio_counted(&f->txq->stats[SLABIO_TX_OVERSIZE]), 1);
+	assert_int_equal(slabio_counted(&f->txq->stats[SLABIO_TX_ERRORS]), 2);
+}
+
+/* A full ring leaves packets with the caller; the kernel's index may be nonsense. */
+static void
+full(struct fake *f)
+{
+	struct rte_mbuf *m[RING + 8];
+	unsigned int i;
+
+	for (i = 0; i < RTE_DIM(m); i++)
+		m[i] = packet(f);
+	assert_int_equal(slabio_xdp_tx_burst(f->txq, m, RTE_DIM(m)), RING);
+	assert_int_equal(slabio_counted(&f->txq->stats[SLABIO_TX_BACKPRESSURE]), 1);
+	for (i = RING; i < RTE_DIM(m); i++)
+		rte_pktmbuf_free(m[i]);
+	atomic_store(f->q->tx.ring.consumer, 5000);
+	m[0] = packet(f);
+	assert_int_equal(slabio_xdp_tx_burst(f->txq, m, 1), 0);
+	rte_pktmbuf_free(m[0]);
+	atomic_store(f->q->tx.ring.consumer, 0);
+}
+
+static uint64_t
+any(uint64_t *state)
+{
+	*state ^= *state << 13;
+	*state ^= *state >> 7;
+	*state ^= *state << 17;
+	return *state;
+}
+
+/* Whatever is in the rings: no crash, and every mbuf is somewhere exactly once. */
+static void
+noise(struct fake *f)
+{
+	uint64_t state = 88172645463325252, lent[RING] = {0}, out[RING] = {0};
+	struct rte_mbuf *m[32];
+	unsigned int round, i, n;
+
+	for (round = 0; round < 20000; round++) {
+		struct slabio_xdp_ring *fill = &f->q->rx.fill, *tx = &f->q->tx.ring;
+		uint64_t r = any(&state), addr = lent[r % RING];
+
+		while (atomic_load(fill->consumer) != atomic_load(fill->producer))
+			lent[any(&state) % RING] = take_fill(f);
+		while (atomic_load(tx->consumer) != atomic_load(tx->producer))
+			out[any(&state) % RING] = take_tx(f).addr;
+		for (i = 0; i < r % 8; i++) {
+			addr = in_frame(f, lent[any(&state) % RING]);
+			if (any(&state) % 4 == 0)
+				addr ^= UINT64_C(1) << any(&state) % 64;
+			if (any(&state) % 16 == 0)
+				addr = any(&state);
+			if (atomic_load(f->q->rx.ring.producer) -
+					atomic_load(f->q->rx.ring.consumer) <
+				RING)
+				give_rx(f, addr, any(&state) % 2300,
+					any(&state) % 4 == 0 ? XDP_PKT_CONTD : 0);
+			addr = out[any(&state) % RING];
+			if (any(&state) % 4 == 0)
+				addr ^= UINT64_C(1) << any(&state) % 64;
+			if (atomic_load(f->q->tx.completion.producer) -
+					atomic_load(f->q->tx.completion.consumer) <
+				RING)
+				give_completion(f, addr);
+		}
+		/* an index that jumps: a ring's worth is looked at, nothing more */
+		if (any(&state) % 500 == 0)
+			atomic_store(f->q->tx.completion.producer,
+				atomic_load(f->q->tx.completion.producer) + 3000);
+		n = slabio_xdp_rx_burst(f->rxq, m, RTE_DIM(m));
+		i = slabio_xdp_tx_burst(f->txq, m, n);
+		rte_pktmbuf_free_bulk(m + i, n - i);
+		atomic_store(f->q->tx.completion.producer, f->q->tx.completion.cons);
+	}
+	assert_true(slabio_counted(&f->rxq->stats[SLABIO_RX_BAD_DESCS]) > 0);
+	assert_true(slabio_counted(&f->txq->stats[SLABIO_TX_BAD_COMPLETIONS]) > 0);
+	assert_true(slabio_counted(&f->txq->stats[SLABIO_TX_PACKETS]) > 1000);
+}
+
+#define BOTH(name)                                \
+	static void name##_packed(void **state)   \
+	{                                         \
+		struct fake f;                    \
+                                                  \
+		(void)state;                      \
+		setup(&f, false);                 \
+		name(&f);                         \
+		teardown(&f);                     \
+	}                                         \
+	static void name##_in_pages(void **state) \
+	{                                         \
+		struct fake f;                    \
+                                                  \
+		(void)state;                      \
+		setup(&f, true);                  \
+		name(&f);                         \
+		teardown(&f);                     \
+	}
+
+BOTH(received)
+BOTH(lies_received)
+BOTH(sent)
+BOTH(copied)
+BOTH(full)
+BOTH(noise)
+
+static void
+unfit_pools_are_refused(void **state)
+{
+	struct rte_mempool *mp = rte_pktmbuf_pool_create("small", 64, 0, 0, 1024, 0);
+
+	(void)state;
+	assert_non_null(mp);
+	assert_null(slabio_xdp_mem_get(mp, "test"));
+	assert_int_equal(rte_errno, EINVAL);
+	rte_mempool_free(mp);
+}
+
+static void
+one_registration_serves_all_sockets_of_a_pool(void **state)
+{
+	struct rte_mempool *mp = rte_pktmbuf_pool_create("many", 64, 0, 0, 2176, 0);
+	struct slabio_xdp_mem *first = slabio_xdp_mem_get(mp, "one");
+	struct slabio_xdp_mem *second = slabio_xdp_mem_get(mp, "two");
+	unsigned int i;
+
+	(void)state;
+	assert_non_null(first);
+	assert_ptr_equal(first, second);
+	for (i = 0; i < SLABIO_XDP_SOCKETS; i++)
+		assert_int_equal(slabio_xdp_slot_get(first), i);
+	assert_int_equal(slabio_xdp_slot_get(first), -ENOSPC);
+	assert_int_equal(slabio_xdp_slot_put(first, 77), 0);
+	assert_int_equal(slabio_xdp_slot_get(first), 77);
+	slabio_xdp_mem_put(first);
+	slabio_xdp_mem_put(second);
+	rte_mempool_free(mp);
+}
+
+int
+main(void)
+{
+	char *args[] = {"test", "--no-huge", "-m", "64", "--no-pci", "--no-shconf",
+		"--no-telemetry", "--log-level=lib.eal:error", "-l", "0", NULL};
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(received_packed),
+		cmocka_unit_test(received_in_pages),
+		cmocka_unit_test(lies_received_packed),
+		cmocka_unit_test(lies_received_in_pages),
+		cmocka_unit_test(sent_packed),
+		cmocka_unit_test(sent_in_pages),
+		cmocka_unit_test(copied_packed),
+		cmocka_unit_test(copied_in_pages),
+		cmocka_unit_test(full_packed),
+		cmocka_unit_test(full_in_pages),
+		cmocka_unit_test(noise_packed),
+		cmocka_unit_test(noise_in_pages),
+		cmocka_unit_test(unfit_pools_are_refused),
+		cmocka_unit_test(one_registration_serves_all_sockets_of_a_pool),
+	};
+	int ret;
+
+	if (rte_eal_init((int)RTE_DIM(args) - 1, args) < 0)
+		return 1;
+	ret = cmocka_run_group_tests(tests, NULL, NULL);
+	rte_eal_cleanup();
+	return ret;
+}
