@@ -100,23 +100,44 @@ set_queue_states(struct rte_eth_dev *eth, bool started)
 	}
 }
 
+/* Returns 0 if the link changed, -1 if not. */
 static int
-slabio_link_update(struct rte_eth_dev *eth, int wait __rte_unused)
+read_link(struct rte_eth_dev *eth, bool started)
 {
 	const struct slabio_backend *be = slabio_backend(eth->data->dev_private);
 	struct rte_eth_link link;
 
-	/* a secondary sees what the primary last wrote */
-	if (rte_eal_process_type() != RTE_PROC_PRIMARY)
-		return -1;
 	memset(&link, 0, sizeof(link));
 	link.link_speed = RTE_ETH_SPEED_NUM_10G;
 	link.link_duplex = RTE_ETH_LINK_FULL_DUPLEX;
 	link.link_autoneg = RTE_ETH_LINK_FIXED;
-	link.link_status = eth->data->dev_started ? RTE_ETH_LINK_UP : RTE_ETH_LINK_DOWN;
+	link.link_status = started ? RTE_ETH_LINK_UP : RTE_ETH_LINK_DOWN;
 	if (be->link != NULL)
 		be->link(eth, &link);
 	return rte_eth_linkstatus_set(eth, &link);
+}
+
+static int
+slabio_link_update(struct rte_eth_dev *eth, int wait __rte_unused)
+{
+	/* a secondary sees what the primary last wrote */
+	if (rte_eal_process_type() != RTE_PROC_PRIMARY)
+		return -1;
+	return read_link(eth, eth->data->dev_started);
+}
+
+void
+slabio_link_changed(struct rte_eth_dev *eth)
+{
+	struct rte_eth_link before, now;
+
+	if (!eth->data->dev_started)
+		return;
+	rte_eth_linkstatus_get(eth, &before);
+	read_link(eth, true);
+	rte_eth_linkstatus_get(eth, &now);
+	if (before.link_status != now.link_status && eth->data->dev_conf.intr_conf.lsc)
+		rte_eth_dev_callback_process(eth, RTE_ETH_EVENT_INTR_LSC, NULL);
 }
 
 static void
@@ -143,6 +164,8 @@ slabio_dev_start(struct rte_eth_dev *eth)
 	eth->rx_pkt_burst = be->rx_burst;
 	eth->tx_pkt_burst = be->tx_burst;
 	set_queue_states(eth, true);
+	/* with interrupts ethdev does not ask */
+	read_link(eth, true);
 	return 0;
 }
 
@@ -573,6 +596,8 @@ probe_primary(struct rte_vdev_device *vdev)
 		rte_eth_dev_release_port(eth);
 		return ret;
 	}
+	if (slabio_backend(dev)->has_lsc)
+		eth->data->dev_flags |= RTE_ETH_DEV_INTR_LSC;
 	if (dev->args.has_mac)
 		dev->mac = dev->args.mac;
 	rte_eth_dev_probing_finish(eth);

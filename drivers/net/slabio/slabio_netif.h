@@ -57,4 +57,19 @@ int slabio_netif_set_mac(struct slabio_netif *netif, const struct rte_ether_addr
 int slabio_netif_set_promiscuous(struct slabio_netif *netif, bool on);
 int slabio_netif_set_allmulticast(struct slabio_netif *netif, bool on);
 
+/** Changes of an interface, told as they happen. */
+struct slabio_netif_watch {
+	const struct slabio_netif *netif;
+	struct rte_intr_handle *handle; /* NULL: nobody listens */
+	int fd;
+	void (*changed)(void *arg);
+	void *arg;
+};
+
+/** From now on, EAL's interrupt thread calls changed() when something about it may have. */
+int slabio_netif_watch_start(struct slabio_netif_watch *watch, const struct slabio_netif *netif,
+	void (*changed)(void *arg), void *arg);
+/** After this it does not any more. Not from within changed(). */
+void slabio_netif_watch_stop(struct slabio_netif_watch *watch);
+
 #endif /* SLABIO_NETIF_H */

@@ -205,6 +205,7 @@ struct slabio_backend {
 	int (*start)(struct rte_eth_dev *eth);
 	/** Stops all queues: no mbuf stays with the back end, what was sent is out. */
 	void (*stop)(struct rte_eth_dev *eth);
+	bool has_lsc; /* calls slabio_link_changed() when the link did */
 	/** Optional: the link's state now. Without it the link is up while the port is started. */
 	void (*link)(struct rte_eth_dev *eth, struct rte_eth_link *link);
 	/** Optional. Without them every packet there is arrives in any case. */
@@ -234,6 +235,9 @@ extern const struct slabio_backend slabio_xdp_backend;
 /** Reads and checks the device arguments; on failure args holds nothing to free. */
 int slabio_args_parse(const char *name, const char *params, struct slabio_args *args);
 void slabio_args_free(struct slabio_args *args);
+
+/** Reads the link anew; tells the application if it changed and wants to know. */
+void slabio_link_changed(struct rte_eth_dev *eth);
 
 int slabio_stats_fill(
 	struct rte_eth_dev *eth, struct rte_eth_stats *stats, struct slabio_queue_stats *queues);

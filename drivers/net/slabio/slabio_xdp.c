@@ -57,10 +57,50 @@ count_queues(struct rte_eth_dev *eth)
 	return 0;
 }
 
+static void
+set_max_len(const struct rte_eth_dev *eth)
+{
+	struct slabio_xdp_port *port = port_of(eth);
+	unsigned int mtu = slabio_netif_mtu(&port->netif);
+	uint16_t i;
+
+	for (i = 0; i < SLABIO_MAX_QUEUES; i++)
+		atomic_store_explicit(&port->queues[i].tx.max_len,
+			(mtu != 0 ? mtu : eth->data->mtu) + SLABIO_L2_OVERHEAD,
+			memory_order_relaxed);
+}
+
+/* By EAL's interrupt thread. */
+static void
+interface_changed(void *arg)
+{
+	struct rte_eth_dev *eth = arg;
+
+	pthread_mutex_lock(&slabio_xdp_lock);
+	set_max_len(eth);
+	pthread_mutex_unlock(&slabio_xdp_lock);
+	slabio_link_changed(eth);
+}
+
+static int
+find_interface(struct rte_eth_dev *eth)
+{
+	struct slabio_xdp_port *port = port_of(eth);
+	int ret = slabio_netif_open(&port->netif, eth->data->name, "iface", args_of(eth)->iface);
+
+	if (ret != 0)
+		return ret;
+	ret = count_queues(eth);
+	if (ret == 0)
+		ret = slabio_netif_watch_start(&port->watch, &port->netif, interface_changed, eth);
+	if (ret != 0)
+		slabio_netif_close(&port->netif);
+	return ret;
+}
+
 static int
 xdp_open(struct rte_eth_dev *eth)
 {
-	const struct slabio_args *args = args_of(eth);
 	struct slabio_dev *dev = eth->data->dev_private;
 	struct slabio_xdp_port *port = NULL;
 	unsigned int i, mtu;
@@ -75,12 +115,7 @@ xdp_open(struct rte_eth_dev *eth)
 		port->queues[i].fd = -1;
 	rte_spinlock_init(&port->stats_lock);
 	eth->process_private = port;
-	ret = slabio_netif_open(&port->netif, eth->data->name, "iface", args->iface);
-	if (ret == 0) {
-		ret = count_queues(eth);
-		if (ret != 0)
-			slabio_netif_close(&port->netif);
-	}
+	ret = find_interface(eth);
 	if (ret != 0) {
 		eth->process_private = NULL;
 		free(port);
@@ -101,6 +136,7 @@ xdp_close(struct rte_eth_dev *eth)
 
 	if (port == NULL)
 		return;
+	slabio_netif_watch_stop(&port->watch);
 	slabio_netif_close(&port->netif);
 	rte_mempool_free(port->tx_pool);
 	eth->process_private = NULL;
@@ -309,19 +345,6 @@ start_queue(struct rte_eth_dev *eth, uint16_t i)
 	return 0;
 }
 
-static void
-set_max_len(const struct rte_eth_dev *eth)
-{
-	struct slabio_xdp_port *port = port_of(eth);
-	unsigned int mtu = slabio_netif_mtu(&port->netif);
-	uint16_t i;
-
-	for (i = 0; i < SLABIO_MAX_QUEUES; i++)
-		atomic_store_explicit(&port->queues[i].tx.max_len,
-			(mtu != 0 ? mtu : eth->data->mtu) + SLABIO_L2_OVERHEAD,
-			memory_order_relaxed);
-}
-
 static int
 let_packets_in(struct rte_eth_dev *eth)
 {
@@ -392,9 +415,9 @@ xdp_start(struct rte_eth_dev *eth)
 	uint16_t i, n = RTE_MAX(eth->data->nb_rx_queues, eth->data->nb_tx_queues);
 	int ret;
 
+	pthread_mutex_lock(&slabio_xdp_lock);
 	/* the interface may have been removed and created again */
 	ret = slabio_netif_find(&port->netif);
-	pthread_mutex_lock(&slabio_xdp_lock);
 	for (i = 0; i < n && ret == 0; i++)
 		ret = start_queue(eth, i);
 	set_max_len(eth);
@@ -488,6 +511,7 @@ const struct slabio_backend slabio_xdp_backend = {
 	.info = xdp_info,
 	.start = xdp_start,
 	.stop = xdp_stop,
+	.has_lsc = true,
 	.link = xdp_link,
 	.promiscuous = xdp_promiscuous,
 	.allmulticast = xdp_allmulticast,

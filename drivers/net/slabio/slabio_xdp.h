@@ -116,6 +116,7 @@ struct slabio_xdp_prog;
 
 struct slabio_xdp_port {
 	struct slabio_netif netif;
+	struct slabio_netif_watch watch;
 	unsigned int count; /* queues there are from start_queue on */
 	struct slabio_xdp_prog *prog;
 	struct rte_mempool *tx_pool; /* for copies, where no receive queue brings a pool */

@@ -154,6 +154,21 @@ def the_link_is_the_interfaces_and_traffic_goes_on_after_a_flap(_):
         pmd.quit()
 
 
+def the_application_is_told_of_the_link_without_asking(_):
+    pairs("a")
+    for options, told in (([], True), (["--no-lsc-interrupt"], False)):
+        with Port(["net_slabio0,iface=a0"], options=options) as pmd:
+            for way in ("down", "up"):
+                since = len(pmd.output)
+                ip("link", "set", "a1", way)
+                # testpmd prints this from its callback
+                if told:
+                    pmd.expect("Port 0: link state change event", since)
+                wait_for(lambda: state(pmd) == way, f"link {way}")
+                check(told or "link state change" not in pmd.output, "told though not asked to be")
+            pmd.quit()
+
+
 def a_removed_interface_is_a_dead_link_and_no_more(_):
     pairs("a", "b")
     with Port(TWO) as pmd:
@@ -247,6 +262,7 @@ if __name__ == "__main__":
          two_ports_share_an_interface_queue_by_queue,
          a_stopped_queue_leaves_its_packets_to_the_host,
          the_link_is_the_interfaces_and_traffic_goes_on_after_a_flap,
+         the_application_is_told_of_the_link_without_asking,
          a_removed_interface_is_a_dead_link_and_no_more,
          so_is_one_whose_namespace_ends,
          restarts_under_traffic_lose_no_mbuf,
