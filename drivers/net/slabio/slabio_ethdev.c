@@ -17,6 +17,7 @@
 #include <bus_vdev_driver.h>
 #include <ethdev_vdev.h>
 
+#include "slabio_offload.h"
 #include "slabio_pmd.h"
 
 RTE_LOG_REGISTER(slabio_logtype, pmd.net.slabio, NOTICE);
@@ -239,6 +240,9 @@ slabio_rx_queue_setup(struct rte_eth_dev *eth, uint16_t queue, uint16_t nb_desc,
 	q->timestamp_flag = dev->timestamp_flag;
 	q->timestamp_offset = dev->timestamp_offset;
 	q->in_use = true;
+	atomic_store_explicit(&q->soft,
+		(eth->data->dev_conf.rxmode.offloads | conf->offloads) & SLABIO_RX_SOFT,
+		memory_order_relaxed);
 	/* what does not fit into one mbuf comes in several */
 	if ((conf->offloads & RTE_ETH_RX_OFFLOAD_SCATTER) ||
 		rte_pktmbuf_data_room_size(mp) - RTE_PKTMBUF_HEADROOM <
@@ -268,6 +272,7 @@ slabio_tx_queue_setup(struct rte_eth_dev *eth, uint16_t queue, uint16_t nb_desc,
 	q->nb_desc = nb_desc;
 	q->fast_free = (eth->data->dev_conf.txmode.offloads | conf->offloads) &
 		       RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE;
+	q->soft = (eth->data->dev_conf.txmode.offloads | conf->offloads) & SLABIO_TX_SOFT;
 	q->in_use = true;
 	eth->data->tx_queues[queue] = q;
 	return 0;
@@ -475,6 +480,27 @@ slabio_mtu_set(struct rte_eth_dev *eth, uint16_t mtu)
 	return be->mtu_set(eth, mtu);
 }
 
+/* ethdev has stored what is wanted in dev_conf. Of tags only stripping can change while running. */
+static int
+slabio_vlan_offload_set(struct rte_eth_dev *eth, int mask)
+{
+	const bool on = eth->data->dev_conf.rxmode.offloads & RTE_ETH_RX_OFFLOAD_VLAN_STRIP;
+	struct slabio_dev *dev = eth->data->dev_private;
+	int ret = primary_only(eth, "change the VLAN offload of");
+	uint16_t i;
+
+	if (ret != 0 || !(mask & RTE_ETH_VLAN_STRIP_MASK))
+		return ret;
+	for (i = 0; i < eth->data->nb_rx_queues; i++)
+		if (on)
+			atomic_fetch_or_explicit(&dev->rxq[i].soft, RTE_ETH_RX_OFFLOAD_VLAN_STRIP,
+				memory_order_relaxed);
+		else
+			atomic_fetch_and_explicit(&dev->rxq[i].soft, ~RTE_ETH_RX_OFFLOAD_VLAN_STRIP,
+				memory_order_relaxed);
+	return 0;
+}
+
 static int
 slabio_pool_ops_supported(struct rte_eth_dev *eth __rte_unused, const char *pool)
 {
@@ -496,6 +522,7 @@ static const struct eth_dev_ops slabio_ops = {
 	.allmulticast_disable = slabio_allmulticast_disable,
 	.mac_addr_set = slabio_mac_set,
 	.mtu_set = slabio_mtu_set,
+	.vlan_offload_set = slabio_vlan_offload_set,
 	.stats_get = slabio_stats_get,
 	.stats_reset = slabio_stats_reset,
 	.xstats_get = slabio_xstats_get,

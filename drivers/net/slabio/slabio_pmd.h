@@ -91,6 +91,7 @@ enum slabio_tx_stat {
 	SLABIO_TX_COPIES,
 	SLABIO_TX_KICKS,
 	SLABIO_TX_BAD_COMPLETIONS,
+	SLABIO_TX_BAD_OFFLOADS,
 	SLABIO_TX_XSK_INVALID,
 	SLABIO_TX_XSK_RING_EMPTY,
 	SLABIO_TX_STATS
@@ -111,6 +112,7 @@ struct slabio_rxq {
 	uint64_t base[SLABIO_RX_STATS]; /* where the last reset left the counters */
 	uint64_t timestamp_flag;	/* 0 while the offload is off */
 	int timestamp_offset;
+	_Atomic uint64_t soft; /* offloads to do in software; changed while polled, relaxed */
 	uint16_t port_id;
 	uint16_t queue_id;
 	uint16_t nb_desc;
@@ -125,6 +127,7 @@ struct slabio_txq {
 	uint16_t port_id;
 	uint16_t queue_id;
 	uint16_t nb_desc;
+	uint64_t soft;
 	bool fast_free;
 	bool in_use;
 	atomic_bool running;

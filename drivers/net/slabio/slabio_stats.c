@@ -46,6 +46,7 @@ static const char *const tx_names[SLABIO_TX_STATS] = {
 	[SLABIO_TX_COPIES] = "copies",
 	[SLABIO_TX_KICKS] = "kicks",
 	[SLABIO_TX_BAD_COMPLETIONS] = "bad_completions",
+	[SLABIO_TX_BAD_OFFLOADS] = "bad_offloads",
 	[SLABIO_TX_XSK_INVALID] = "xsk_invalid_descriptors",
 	[SLABIO_TX_XSK_RING_EMPTY] = "xsk_ring_empty",
 };

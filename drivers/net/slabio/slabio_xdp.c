@@ -17,6 +17,7 @@
 
 #include <rte_errno.h>
 
+#include "slabio_offload.h"
 #include "slabio_xdp.h"
 
 pthread_mutex_t slabio_xdp_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -148,7 +149,8 @@ xdp_info(const struct rte_eth_dev *eth, struct rte_eth_dev_info *info)
 {
 	const struct slabio_xdp_port *port = port_of(eth);
 
-	info->rx_offload_capa = RTE_ETH_RX_OFFLOAD_SCATTER;
+	info->rx_offload_capa = RTE_ETH_RX_OFFLOAD_SCATTER | SLABIO_RX_SOFT;
+	info->tx_offload_capa |= SLABIO_TX_SOFT;
 	info->rx_desc_lim.nb_min = 16;
 	info->rx_desc_lim.nb_max = 32768;
 	info->tx_desc_lim.nb_min = 16;

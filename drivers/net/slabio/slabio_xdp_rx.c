@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "slabio_offload.h"
 #include "slabio_xdp.h"
 
 /* An idle queue looks now and then whether what was sent is. */
@@ -139,7 +140,7 @@ slabio_xdp_rx_burst(void *queue, struct rte_mbuf **pkts, uint16_t n)
 	struct slabio_xdp_rx *rx = q->be;
 	struct slabio_xdp_ring *ring;
 	const struct xdp_desc *descs;
-	uint64_t bytes = 0, bad = 0, chains = 0;
+	uint64_t bytes = 0, bad = 0, chains = 0, soft;
 	uint32_t ready, i;
 	uint16_t done = 0;
 
@@ -185,6 +186,9 @@ slabio_xdp_rx_burst(void *queue, struct rte_mbuf **pkts, uint16_t n)
 	rx->owed += ready;
 	if (rx->owed >= rx->batch)
 		repay(q, rx);
+	soft = atomic_load_explicit(&q->soft, memory_order_relaxed);
+	if (unlikely(soft != 0))
+		slabio_offload_rx(soft, pkts, done);
 	slabio_count(&q->stats[SLABIO_RX_PACKETS], done);
 	slabio_count(&q->stats[SLABIO_RX_BYTES], bytes);
 	if (unlikely(chains != 0))

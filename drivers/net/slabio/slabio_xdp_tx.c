@@ -11,6 +11,7 @@
 
 #include <errno.h>
 
+#include "slabio_offload.h"
 #include "slabio_xdp.h"
 
 #define FREE_MAX 64
@@ -225,6 +226,31 @@ send_other(struct slabio_txq *q, struct slabio_xdp_tx *tx, struct rte_mbuf *m)
 	return SENT;
 }
 
+/*
+ * What the packet's flags ask for is done to the packet, or to a copy if others refer to it; then
+ * the copy takes its place, also with the caller if it cannot be sent.
+ */
+static __rte_noinline enum sent
+do_offloads(struct slabio_txq *q, struct slabio_xdp_tx *tx, struct rte_mbuf **pkt)
+{
+	struct rte_mbuf *copy;
+
+	if (!slabio_offload_writable(*pkt)) {
+		copy = rte_pktmbuf_copy(*pkt, tx->mem->mp, 0, UINT32_MAX);
+		if (copy == NULL) {
+			slabio_count(&q->stats[SLABIO_TX_NOMBUF], 1);
+			return NO_ROOM;
+		}
+		slabio_count(&q->stats[SLABIO_TX_COPIES], 1);
+		rte_pktmbuf_free(*pkt);
+		*pkt = copy;
+	}
+	if (slabio_offload_tx(*pkt))
+		return SENT;
+	drop(q, *pkt, SLABIO_TX_BAD_OFFLOADS);
+	return DROPPED;
+}
+
 static __rte_noinline uint16_t
 interface_gone(struct slabio_txq *q, struct rte_mbuf **pkts, uint16_t n)
 {
@@ -254,8 +280,18 @@ slabio_xdp_tx_burst(void *queue, struct rte_mbuf **pkts, uint16_t n)
 	max_len = atomic_load_explicit(&tx->max_len, memory_order_relaxed);
 	for (done = 0; done < n && room != 0; done++) {
 		struct rte_mbuf *m = pkts[done];
-		const uint32_t len = m->pkt_len;
+		uint32_t len;
 
+		if (unlikely(q->soft != 0 && (m->ol_flags & SLABIO_TX_SOFT_FLAGS) != 0)) {
+			enum sent result = do_offloads(q, tx, &pkts[done]);
+
+			if (result == NO_ROOM)
+				break;
+			if (result == DROPPED)
+				continue;
+			m = pkts[done];
+		}
+		len = m->pkt_len;
 		if (likely(m->nb_segs == 1 && len <= max_len && is_ours(tx, m))) {
 			put_desc(tx, m, 0);
 			room--;
