@@ -201,12 +201,21 @@ xdp_update_missed(struct rte_eth_dev *eth)
 
 	/* any thread may ask for statistics; what is counted here is counted once */
 	rte_spinlock_lock(&port->stats_lock);
-	for (i = 0; i < SLABIO_MAX_QUEUES; i++)
+	for (i = 0; i < SLABIO_MAX_QUEUES && port->counting; i++)
 		count_kernel(eth->data->dev_private, &port->queues[i], i);
 	rte_spinlock_unlock(&port->stats_lock);
 }
 
 /* ---- stop ---- */
+
+/* Sockets are opened and closed, which may take its time, while nobody asks them for statistics. */
+static void
+set_counting(struct slabio_xdp_port *port, bool on)
+{
+	rte_spinlock_lock(&port->stats_lock);
+	port->counting = on;
+	rte_spinlock_unlock(&port->stats_lock);
+}
 
 static void
 queue_in_map(struct slabio_xdp_port *port, struct slabio_xdp_queue *q, bool in)
@@ -231,12 +240,11 @@ xdp_stop(struct rte_eth_dev *eth)
 		port->prog = NULL;
 	}
 	xdp_update_missed(eth);
+	set_counting(port, false);
 	for (i = 0; i < SLABIO_MAX_QUEUES; i++) {
 		dev->rxq[i].be = NULL;
 		dev->txq[i].be = NULL;
-		rte_spinlock_lock(&port->stats_lock);
 		slabio_xdp_socket_close(&port->queues[i], eth->data->name, port->netif.index);
-		rte_spinlock_unlock(&port->stats_lock);
 	}
 	pthread_mutex_unlock(&slabio_xdp_lock);
 }
@@ -281,11 +289,14 @@ wants_multi_buffer(const struct rte_eth_dev *eth, struct rte_mempool *mp)
 {
 	const struct rte_eth_conf *conf = &eth->data->dev_conf;
 	const uint32_t room = rte_pktmbuf_data_room_size(mp);
+	/* an application that says nothing of an MTU means that of Ethernet for ethdev, not for us */
+	const uint32_t mtu =
+		RTE_MAX((uint32_t)eth->data->mtu, slabio_netif_mtu(&port_of(eth)->netif));
 
 	return (conf->rxmode.offloads & RTE_ETH_RX_OFFLOAD_SCATTER) ||
 	       (conf->txmode.offloads & RTE_ETH_TX_OFFLOAD_MULTI_SEGS) ||
 	       RTE_MIN(room, (uint32_t)sysconf(_SC_PAGESIZE)) <
-		       (uint32_t)(SLABIO_XDP_HEADROOM + eth->data->mtu + SLABIO_L2_OVERHEAD);
+		       SLABIO_XDP_HEADROOM + mtu + SLABIO_L2_OVERHEAD;
 }
 
 static int
@@ -426,11 +437,13 @@ xdp_start(struct rte_eth_dev *eth)
 	if (ret == 0)
 		ret = let_packets_in(eth);
 	pthread_mutex_unlock(&slabio_xdp_lock);
-	if (ret != 0)
+	if (ret != 0) {
 		xdp_stop(eth);
-	else
-		report(eth);
-	return ret;
+		return ret;
+	}
+	set_counting(port, true);
+	report(eth);
+	return 0;
 }
 
 /* The packets of a stopped queue go to the host, as before the port was started. */
@@ -484,11 +497,36 @@ xdp_mac_set(struct rte_eth_dev *eth, const struct rte_ether_addr *mac)
 	return slabio_netif_set_mac(&port_of(eth)->netif, mac);
 }
 
+/* Whether a running port can receive packets of this MTU. */
+static int
+check_running_room(struct rte_eth_dev *eth, uint16_t mtu)
+{
+	const struct slabio_xdp_port *port = port_of(eth);
+	const uint32_t packet = mtu + SLABIO_L2_OVERHEAD;
+	uint16_t i;
+
+	for (i = 0; eth->data->dev_started && i < eth->data->nb_rx_queues; i++) {
+		const struct slabio_xdp_queue *q = &port->queues[i];
+
+		if (q->mem->room >= packet || q->mode.multi_buffer)
+			continue;
+		SLABIO_LOG(ERR,
+			"%s: expected a stopped port for an MTU of %u: packets of %u + %u = %u "
+			"bytes do not fit into the %u of one frame, and whether they have several "
+			"is chosen at start",
+			eth->data->name, mtu, mtu, SLABIO_L2_OVERHEAD, packet, q->mem->room);
+		return -EBUSY;
+	}
+	return 0;
+}
+
 static int
 xdp_mtu_set(struct rte_eth_dev *eth, uint16_t mtu)
 {
-	int ret = slabio_netif_set_mtu(&port_of(eth)->netif, mtu);
+	int ret = check_running_room(eth, mtu);
 
+	if (ret == 0)
+		ret = slabio_netif_set_mtu(&port_of(eth)->netif, mtu);
 	if (ret == 0)
 		set_max_len(eth);
 	return ret;

@@ -121,6 +121,7 @@ struct slabio_xdp_port {
 	struct slabio_xdp_prog *prog;
 	struct rte_mempool *tx_pool; /* for copies, where no receive queue brings a pool */
 	rte_spinlock_t stats_lock;
+	bool counting; /* sockets are there to be asked; under stats_lock */
 	struct slabio_xdp_queue queues[SLABIO_MAX_QUEUES];
 };
 

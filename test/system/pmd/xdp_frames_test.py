@@ -3,8 +3,8 @@
 # Copyright (c) 2026 the slabio authors
 """AF_XDP ports and packets that are not one mbuf of the port's own pool: jumbo frames, chains, clones."""
 
-from live_test import Wire, ip, untagged
-from testpmd import check, data, equal
+from live_test import Wire, ip, link, untagged
+from testpmd import check, data, equal, wait_for
 from xdplab import Port, main, pairs, same
 import pcapcmp
 
@@ -53,6 +53,39 @@ def an_mtu_that_frames_do_not_hold_makes_them_chains_unasked(_):
     mtu(3000, "a", "b")
     pkts = [p for p in jumbo() if len(p.data) <= 3014]
     forwarded(pkts, ["--max-pkt-len=3022"], rx_q0_is_multi_buffer=1)
+
+
+def the_mtu_is_the_interfaces_and_put_back_at_close(_):
+    pairs("a")
+    with Port(["net_slabio0,iface=a0"]) as pmd:
+        pmd.messages()
+        pmd.command("port config mtu 0 1800")
+        equal(link("a0")["mtu"], 1800, "MTU")
+        pmd.command("port config mtu 0 3000")
+        lines = pmd.messages()
+        check(len(lines) == 1 and "3000 + 22 = 3022 bytes do not fit into the 1920 of one frame" in lines[0], lines)
+        equal(link("a0")["mtu"], 1800, "MTU")
+        pmd.commands("port stop 0", "port config mtu 0 3000", "port start 0")
+        equal((link("a0")["mtu"], pmd.stats(0)["rx_q0_is_multi_buffer"]), (3000, 1), "MTU, packets of several frames")
+        pmd.commands("port stop 0", "port close 0")
+        equal(link("a0")["mtu"], 1500, "MTU after close")
+        pmd.quit()
+
+
+def modes_and_addresses_reach_the_interface_and_go_with_the_port(_):
+    pairs("a")
+    own = link("a0")["address"]
+    with Port(["net_slabio0,iface=a0"]) as pmd:
+        check(own.upper() in pmd.command("show port info 0"), "the port has not the interface's address")
+        pmd.commands("set promisc 0 on", "set allmulti 0 on")
+        equal((link("a0")["promiscuity"], link("a0")["allmulti"]), (1, 1), "promiscuous, allmulticast")
+        pmd.commands("set promisc 0 off", "set allmulti 0 off")
+        equal((link("a0")["promiscuity"], link("a0")["allmulti"]), (0, 0), "promiscuous, allmulticast")
+        pmd.command("mac_addr set 0 02:00:00:00:00:77")
+        equal((link("a0")["promiscuity"], link("a0")["address"]), (1, own), "promiscuous for a second address")
+        pmd.child.kill()
+        pmd.finish()
+    wait_for(lambda: link("a0")["promiscuity"] == 0, "promiscuous mode undone after a kill")
 
 
 def an_mtu_that_larger_mbufs_hold_needs_no_chains(_):
@@ -129,6 +162,8 @@ def packets_larger_than_the_interface_takes_are_dropped_and_counted(_):
 if __name__ == "__main__":
     main(jumbo_frames_pass_as_chains_in_place,
          an_mtu_that_frames_do_not_hold_makes_them_chains_unasked,
+         the_mtu_is_the_interfaces_and_put_back_at_close,
+         modes_and_addresses_reach_the_interface_and_go_with_the_port,
          an_mtu_that_larger_mbufs_hold_needs_no_chains,
          chains_are_copied_into_one_frame_where_the_socket_has_none,
          chains_are_sent_in_place_where_it_has,
