@@ -393,6 +393,25 @@ slabio_tx_done_cleanup(void *queue, uint32_t limit __rte_unused)
 }
 
 static int
+slabio_rx_intr_enable(struct rte_eth_dev *eth, uint16_t queue)
+{
+	const struct slabio_backend *be = slabio_backend(eth->data->dev_private);
+	int ret = primary_only(eth, "sleep on a queue of");
+
+	if (ret != 0)
+		return ret;
+	return be->rx_intr_enable == NULL || eth->intr_handle == NULL
+		       ? -ENOTSUP
+		       : be->rx_intr_enable(eth, queue);
+}
+
+static int
+slabio_rx_intr_disable(struct rte_eth_dev *eth, uint16_t queue __rte_unused)
+{
+	return eth->intr_handle == NULL ? -ENOTSUP : 0;
+}
+
+static int
 slabio_rx_burst_mode(
 	struct rte_eth_dev *eth, uint16_t queue __rte_unused, struct rte_eth_burst_mode *mode)
 {
@@ -541,6 +560,8 @@ static const struct eth_dev_ops slabio_ops = {
 	.tx_queue_setup = slabio_tx_queue_setup,
 	.tx_queue_release = slabio_tx_queue_release,
 	.tx_done_cleanup = slabio_tx_done_cleanup,
+	.rx_queue_intr_enable = slabio_rx_intr_enable,
+	.rx_queue_intr_disable = slabio_rx_intr_disable,
 	.pool_ops_supported = slabio_pool_ops_supported,
 };
 

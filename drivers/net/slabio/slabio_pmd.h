@@ -223,6 +223,8 @@ struct slabio_backend {
 	 * start and stop of the port, which are for all of its queues.
 	 */
 	int (*rx_queue_run)(struct rte_eth_dev *eth, uint16_t queue, bool on);
+	/** Optional, by the receiving thread: it is going to sleep on the queue's interrupt. */
+	int (*rx_intr_enable)(struct rte_eth_dev *eth, uint16_t queue);
 	/** Optional, by the sending thread: frees what was sent; how many mbufs that were. */
 	int (*tx_cleanup)(struct slabio_txq *q);
 

@@ -241,6 +241,7 @@ xdp_stop(struct rte_eth_dev *eth)
 	}
 	xdp_update_missed(eth);
 	set_counting(port, false);
+	slabio_xdp_intr_stop(eth);
 	for (i = 0; i < SLABIO_MAX_QUEUES; i++) {
 		dev->rxq[i].be = NULL;
 		dev->txq[i].be = NULL;
@@ -435,6 +436,8 @@ xdp_start(struct rte_eth_dev *eth)
 		ret = start_queue(eth, i);
 	set_max_len(eth);
 	if (ret == 0)
+		ret = slabio_xdp_intr_start(eth);
+	if (ret == 0)
 		ret = let_packets_in(eth);
 	pthread_mutex_unlock(&slabio_xdp_lock);
 	if (ret != 0) {
@@ -559,6 +562,7 @@ const struct slabio_backend slabio_xdp_backend = {
 	.mtu_set = xdp_mtu_set,
 	.update_missed = xdp_update_missed,
 	.rx_queue_run = xdp_rx_queue_run,
+	.rx_intr_enable = slabio_xdp_intr_enable,
 	.tx_cleanup = xdp_tx_cleanup,
 	.rx_burst = slabio_xdp_rx_burst,
 	.tx_burst = slabio_xdp_tx_burst,

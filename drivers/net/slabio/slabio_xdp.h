@@ -16,6 +16,7 @@
  *     slabio_xdp_prog.c    the XDP program that sends packets to the sockets
  *     slabio_xdp_rx.c      receive burst
  *     slabio_xdp_tx.c      transmit burst
+ *     slabio_xdp_intr.c    receive interrupts
  *     slabio_netif.c       what there is to an interface: link, MTU, address, modes
  *
  * Queue i of a port is one socket for both directions, bound to queue start_queue + i of the
@@ -176,6 +177,13 @@ bool slabio_xdp_prog_native(const struct slabio_xdp_prog *prog);
 int slabio_xdp_prog_set(const struct slabio_xdp_prog *prog, uint32_t queue, int fd);
 /** From now on they go to the host. */
 void slabio_xdp_prog_clear(const struct slabio_xdp_prog *prog, uint32_t queue);
+
+/* ---- receive interrupts ---- */
+
+/** Lists the receive queues' sockets for who wants to sleep; 0, or a negative errno after a message. */
+int slabio_xdp_intr_start(struct rte_eth_dev *eth);
+void slabio_xdp_intr_stop(struct rte_eth_dev *eth);
+int slabio_xdp_intr_enable(struct rte_eth_dev *eth, uint16_t queue);
 
 /* ---- data path ---- */
 

@@ -5,13 +5,14 @@
 the port is stopped under traffic, or the pool runs dry."""
 
 import contextlib
+import os
 import re
 import subprocess
 import threading
 import time
 
 from live_test import Wire, ip, untagged
-from testpmd import check, equal, wait_for
+from testpmd import BUILD, Program, Skip, check, eal, equal, wait_for
 from xdplab import Port, main, pairs, program_of, same
 import pcapcmp
 
@@ -169,6 +170,24 @@ def the_application_is_told_of_the_link_without_asking(_):
             pmd.quit()
 
 
+def an_application_can_sleep_until_there_are_packets(_):
+    pairs("a")
+    program = os.path.join(BUILD, "test", "system", "pmd", "rx_sleep")
+    if not os.path.exists(program):
+        raise Skip(f"{program} was not built")
+    with Wire("a1") as wire, Program([program, *eal(), "--vdev=net_slabio0,iface=a0", "--", "200"]) as app:
+        app.expect("ready")
+        for packet in untagged(200):
+            wire.send([packet])
+            time.sleep(0.005)
+        found = app.expect(r"packets=(\d+) wakeups=(\d+) cpu_ms=(\d+) wall_ms=(\d+)")
+        equal(app.finish(), 0, "exit status")
+    packets, wakeups, cpu, wall = map(int, found.groups())
+    equal(packets, 200, "packets")
+    check(wakeups > 20, f"woken up {wakeups} times for 200 packets apart")
+    check(cpu < wall / 2, f"took {cpu} ms of CPU in {wall} ms, most of them asleep")
+
+
 def a_removed_interface_is_a_dead_link_and_no_more(_):
     pairs("a", "b")
     with Port(TWO) as pmd:
@@ -263,6 +282,7 @@ if __name__ == "__main__":
          a_stopped_queue_leaves_its_packets_to_the_host,
          the_link_is_the_interfaces_and_traffic_goes_on_after_a_flap,
          the_application_is_told_of_the_link_without_asking,
+         an_application_can_sleep_until_there_are_packets,
          a_removed_interface_is_a_dead_link_and_no_more,
          so_is_one_whose_namespace_ends,
          restarts_under_traffic_lose_no_mbuf,
