@@ -387,7 +387,8 @@ slabio_tx_done_cleanup(void *queue, uint32_t limit __rte_unused)
 		slabio_backend(rte_eth_devices[q->port_id].data->dev_private);
 
 	/* acquire: pairs with the release of start, after which the queue is complete */
-	if (be->tx_cleanup == NULL || !atomic_load_explicit(&q->running, memory_order_acquire))
+	if (rte_eal_process_type() != RTE_PROC_PRIMARY || be->tx_cleanup == NULL ||
+		!atomic_load_explicit(&q->running, memory_order_acquire))
 		return 0;
 	return be->tx_cleanup(q);
 }

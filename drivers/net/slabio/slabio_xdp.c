@@ -409,6 +409,12 @@ report(const struct rte_eth_dev *eth)
 		q->mode.multi_buffer ? "packets of several frames" : "one frame per packet",
 		q->mem->unaligned ? "unaligned" : "aligned", q->mem->frame, q->mem->room,
 		q->mem->mp->name, q->mode.shared ? ", registered before" : "");
+	if (eth->data->nb_rx_queues != 0 && eth->data->nb_rx_queues < port->count)
+		SLABIO_LOG(WARNING,
+			"%s: %s has %u queues for this port, but the application uses %u receive "
+			"queues: packets of the others go to the host; see queue_count= and "
+			"'ethtool -L'",
+			eth->data->name, port->netif.name, port->count, eth->data->nb_rx_queues);
 	for (i = 0; i < eth->data->nb_rx_queues; i++) {
 		slabio_counter *stats = dev->rxq[i].stats;
 

@@ -199,9 +199,10 @@ class Program:
 class Testpmd(Program):
     """A stock testpmd at its prompt."""
 
-    def __init__(self, vdevs=(), options=(), env=None, cwd=None, **eal_options):
+    def __init__(self, vdevs=(), options=(), env=None, cwd=None, before=(), **eal_options):
+        """before: a program and its arguments that runs testpmd."""
         need("dpdk-testpmd", "stdbuf")
-        argv = ["dpdk-testpmd", *eal(**eal_options)]
+        argv = [*before, "dpdk-testpmd", *eal(**eal_options)]
         for vdev in vdevs:
             argv.append(f"--vdev={vdev}")
         argv += ["--", "-i", "--no-flush-rx", "--total-num-mbufs=2048", "--mbcache=32", *options]

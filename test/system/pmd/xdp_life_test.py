@@ -12,7 +12,8 @@ import threading
 import time
 
 from live_test import Wire, ip, untagged
-from testpmd import BUILD, Program, Skip, check, eal, equal, wait_for
+from secondary_test import hugepages
+from testpmd import BUILD, Program, Skip, check, eal, equal, need, new_prefix, plugins, wait_for
 from xdplab import Port, main, pairs, program_of, same
 import pcapcmp
 
@@ -78,6 +79,8 @@ def receive_and_transmit_queues_differ_in_number(_):
         # so that all packets come through queue 0
         subprocess.run(["ethtool", "-L", "a1", "rx", "4", "tx", "1"], check=True)
         with Port(TWO, options=[*counts, "--rxd=1024"]) as pmd:
+            warned = sum("the application uses 1 receive queues" in line for line in pmd.messages())
+            equal(warned, 2 if "--rxq=1" in counts else 0, "warnings of queues that nobody polls")
             pmd.commands("set fwd io", "start")
             cross(untagged(200), str(counts))
             done(pmd)
@@ -188,6 +191,29 @@ def an_application_can_sleep_until_there_are_packets(_):
     check(cpu < wall / 2, f"took {cpu} ms of CPU in {wall} ms, most of them asleep")
 
 
+def secondaries_read_statistics_and_take_nothing_along(folder):
+    need("dpdk-proc-info")
+    pairs("a")
+    with hugepages(folder) as memory, Wire("a1") as wire:
+        prefix = new_prefix()
+        with Port(["net_slabio0,iface=a0"], prefix=prefix, memory=memory) as pmd:
+            pmd.commands("set fwd rxonly", "start")
+            wire.send(untagged(100))
+            before = pmd.wait_stats(0, "primary", rx_good_packets=100)
+            argv = ["dpdk-proc-info", "--no-pci", "--file-prefix", prefix, *memory[:2], *plugins(), "--", "-p", "1"]
+            for option in ("--xstats", "--stats", "--show-port"):
+                with Program([*argv, option]) as info:
+                    equal(info.finish(), 0, f"exit status of dpdk-proc-info {option}")
+                    seen = dict(re.findall(r"^(\w+): (\d+)", info.output, re.M))
+                if option == "--xstats":
+                    for name in ("rx_good_packets", "rx_q0_is_native", "tx_q0_copies"):
+                        equal(int(seen.get(name, -1)), before[name], f"{name} in the secondary")
+            wire.send(untagged(100))
+            pmd.wait_stats(0, "primary afterwards", rx_good_packets=200)
+            done(pmd)
+            pmd.quit()
+
+
 def a_removed_interface_is_a_dead_link_and_no_more(_):
     pairs("a", "b")
     with Port(TWO) as pmd:
@@ -283,6 +309,7 @@ if __name__ == "__main__":
          the_link_is_the_interfaces_and_traffic_goes_on_after_a_flap,
          the_application_is_told_of_the_link_without_asking,
          an_application_can_sleep_until_there_are_packets,
+         secondaries_read_statistics_and_take_nothing_along,
          a_removed_interface_is_a_dead_link_and_no_more,
          so_is_one_whose_namespace_ends,
          restarts_under_traffic_lose_no_mbuf,

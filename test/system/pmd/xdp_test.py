@@ -5,6 +5,7 @@
 
 import os
 import re
+import shutil
 
 from live_test import Wire, untagged
 from testpmd import Skip, check, data, equal, wait_for
@@ -145,6 +146,23 @@ def what_cannot_be_is_said_once_and_clearly(_):
         pmd.quit()
 
 
+def without_the_rights_it_says_which_are_missing(_):
+    pairs("a")
+    if shutil.which("setpriv") is None:
+        raise Skip("setpriv is not installed")
+    for gone, expected in (("-net_raw", "expected to be allowed packet sockets for iface=a0, found: Operation not "
+                                        "permitted; run as root or with CAP_NET_RAW"),
+                           ("-bpf,-sys_admin,-net_admin", "run as root, or with CAP_BPF and CAP_NET_ADMIN")):
+        argv = ["setpriv", f"--bounding-set={gone}", f"--inh-caps={gone}", "--"]
+        with Port([f"net_slabio0,rx_pcap={data('small.pcap')}"], before=argv) as pmd:
+            pmd.messages()
+            pmd.commands("port attach net_slabio1,iface=a0", "port start 1")
+            lines = pmd.messages()
+            check(len(lines) == 1 and expected in lines[0], f"expected {expected!r} in {lines}")
+            pmd.quit()
+    equal(program_of("a0"), None, "program left behind")
+
+
 def refused_at_start(vdev, options, expected):
     """A port that cannot start says why in one message, and leaves neither program nor mbufs behind."""
     with Port([f"net_slabio0,rx_pcap={data('small.pcap')}"], options=options) as pmd:
@@ -194,5 +212,6 @@ if __name__ == "__main__":
          the_mode_asked_for_is_had_or_refused_with_the_reason,
          a_killed_port_leaves_no_program_behind,
          what_cannot_be_is_said_once_and_clearly,
+         without_the_rights_it_says_which_are_missing,
          pools_that_will_not_do_are_refused_with_the_sums,
          an_interface_that_is_taken_is_refused_and_free_again_afterwards)
