@@ -102,6 +102,18 @@ def writes_csv_to_standard_output(_):
     check("pair 1 of 1" in err, f"expected progress, found {err}")
 
 
+def measures_ports_on_a_veth(_):
+    if os.geteuid() != 0 or not all(map(shutil.which, ("unshare", "ip", "ethtool"))):
+        print("measures_ports_on_a_veth: not run, needs root, unshare, ip and ethtool", flush=True)
+        return
+    out, _ = run(*TINY, "--mbufs", "16384", "--what", "veth", "--csv", "-", "--quiet")
+    rows = list(csv.DictReader(io.StringIO(out)))
+    found = [(r["mode"], r["a_source"], r["b_source"]) for r in rows]
+    check(found == [("veth", "net_slabio", "net_af_xdp"), ("veth", "net_slabio", "net_af_xdp,busy_budget=0")],
+          f"CSV: {out}")
+    check(all(float(r[side]) > 0 for r in rows for side in ("a_mpps", "b_mpps")), f"rates: {out}")
+
+
 def says_what_is_wrong(folder):
     for argv, status, text in (
             (["--pairs", "0"], 2, "expected a number from 1 to 99"),
@@ -149,7 +161,7 @@ def main():
             print(f"SKIP: {plugin} was not built")
             return SKIP
     for test in (says_what_is_wrong, has_all_rows, writes_csv_to_standard_output,
-                 leaves_nothing_when_interrupted):
+                 measures_ports_on_a_veth, leaves_nothing_when_interrupted):
         before, begin = failed, time.monotonic()
         with tempfile.TemporaryDirectory(prefix="slabio-test-") as folder:
             test(folder)
