@@ -3,6 +3,9 @@
 # Copyright (c) 2026 the slabio authors
 """AF_XDP ports and packets that are not one mbuf of the port's own pool: jumbo frames, chains, clones."""
 
+import subprocess
+import sys
+
 from live_test import Wire, ip, link, untagged
 from testpmd import check, data, equal, wait_for
 from xdplab import Port, main, pairs, same
@@ -159,6 +162,53 @@ def packets_larger_than_the_interface_takes_are_dropped_and_counted(_):
         pmd.quit()
 
 
+TALK = """
+import hashlib, socket, sys
+data = bytes(range(256)) * 8192
+if sys.argv[1] == "serve":
+    s = socket.create_server(("192.0.2.1", 7777))
+    print("ready", flush=True)
+    c, _ = s.accept()
+    got = b"".join(iter(lambda: c.recv(65536), b""))
+    c.sendall(hashlib.sha256(got).digest())
+    c.close()
+else:
+    c = socket.create_connection(("192.0.2.1", 7777), timeout=15)
+    c.sendall(data)
+    c.shutdown(socket.SHUT_WR)
+    answer = b"".join(iter(lambda: c.recv(64), b""))
+    sys.exit(answer != hashlib.sha256(data).digest())
+"""
+
+
+def a_tcp_connection_passes_unharmed(_):
+    pairs("a", "b")
+    # b1 goes to a namespace of its own, which ends with the program in it
+    start = "ip link set b1 up; ip addr add 192.0.2.1/24 dev b1; exec \"$@\""
+    server = subprocess.Popen(["unshare", "--net", "sh", "-c", f"echo; read go; {start}", "sh",
+                               sys.executable, "-c", TALK, "serve"],
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        server.stdout.readline()
+        ip("link", "set", "b1", "netns", str(server.pid))
+        server.stdin.write("\n")
+        server.stdin.flush()
+        equal(server.stdout.readline(), "ready\n", "the server's first words")
+        ip("addr", "add", "192.0.2.2/24", "dev", "a1")
+        with Port(TWO) as pmd:
+            pmd.commands("set fwd io", "start")
+            done = subprocess.run([sys.executable, "-c", TALK, "ask"], check=False, timeout=30)
+            equal(done.returncode, 0, "exit status of the client: 2 MB and their digest")
+            pmd.commands("stop", "port stop all")
+            pmd.mbufs_back()
+            pmd.quit()
+    finally:
+        server.kill()
+        server.wait()
+        server.stdin.close()
+        server.stdout.close()
+
+
 if __name__ == "__main__":
     main(jumbo_frames_pass_as_chains_in_place,
          an_mtu_that_frames_do_not_hold_makes_them_chains_unasked,
@@ -168,4 +218,5 @@ if __name__ == "__main__":
          chains_are_copied_into_one_frame_where_the_socket_has_none,
          chains_are_sent_in_place_where_it_has,
          packets_that_others_refer_to_are_copied,
-         packets_larger_than_the_interface_takes_are_dropped_and_counted)
+         packets_larger_than_the_interface_takes_are_dropped_and_counted,
+         a_tcp_connection_passes_unharmed)
