@@ -9,6 +9,7 @@
  * packet: received ones may say anything. Headers have to be in the first segment, payload need not.
  */
 
+#include <netinet/in.h>
 #include <string.h>
 
 #include <rte_ether.h>
@@ -22,12 +23,29 @@
 /* ---- sums ---- */
 
 /*
+ * Of the pseudo header. In IPv6 the protocol and the length are those of TCP or UDP, also where
+ * extension headers come before.
+ */
+static uint16_t
+pseudo_sum(const void *ip, bool v4, uint8_t proto, uint32_t len)
+{
+	struct rte_ipv6_hdr v6;
+
+	if (v4)
+		return rte_ipv4_phdr_cksum(ip, 0);
+	memcpy(&v6, ip, sizeof(v6));
+	v6.proto = proto;
+	v6.payload_len = rte_cpu_to_be_16((uint16_t)len);
+	return rte_ipv6_phdr_cksum(&v6, 0);
+}
+
+/*
  * The sum over a TCP or UDP packet with its pseudo header: 0xffff for one with a valid checksum.
  * False if the packet is not as long as its headers say.
  */
 static bool
-l4_sum(const struct rte_mbuf *m, const void *ip, bool v4, uint32_t l3_len, uint32_t off,
-	uint16_t *sum)
+l4_sum(const struct rte_mbuf *m, const void *ip, bool v4, uint8_t proto, uint32_t l3_len,
+	uint32_t off, uint16_t *sum)
 {
 	const uint32_t said =
 		v4 ? rte_be_to_cpu_16(((const struct rte_ipv4_hdr *)ip)->total_length)
@@ -40,10 +58,16 @@ l4_sum(const struct rte_mbuf *m, const void *ip, bool v4, uint32_t l3_len, uint3
 		return false;
 	if (rte_raw_cksum_mbuf(m, off, said - l3_len, &raw) != 0)
 		return false;
-	all = raw + (uint32_t)(v4 ? rte_ipv4_phdr_cksum(ip, 0) : rte_ipv6_phdr_cksum(ip, 0));
+	all = (uint32_t)raw + pseudo_sum(ip, v4, proto, said - l3_len);
 	all = (all & 0xffff) + (all >> 16);
 	*sum = (uint16_t)all;
 	return true;
+}
+
+static uint32_t
+least_l3(bool v4)
+{
+	return v4 ? sizeof(struct rte_ipv4_hdr) : sizeof(struct rte_ipv6_hdr);
 }
 
 /* ---- receive ---- */
@@ -55,6 +79,7 @@ look_at_l4(
 	const uint32_t l2 = lens->l2_len, off = l2 + lens->l3_len;
 	const uint32_t type = m->packet_type & RTE_PTYPE_L4_MASK;
 	const void *ip = rte_pktmbuf_mtod_offset(m, const void *, l2);
+	const uint8_t proto = type == RTE_PTYPE_L4_UDP ? IPPROTO_UDP : IPPROTO_TCP;
 	uint16_t sum;
 
 	if (type == RTE_PTYPE_L4_UDP && (offloads & RTE_ETH_RX_OFFLOAD_UDP_CKSUM)) {
@@ -70,7 +95,7 @@ look_at_l4(
 		   m->data_len < off + sizeof(struct rte_tcp_hdr)) {
 		return RTE_MBUF_F_RX_L4_CKSUM_UNKNOWN;
 	}
-	return l4_sum(m, ip, v4, lens->l3_len, off, &sum) && sum == 0xffff
+	return l4_sum(m, ip, v4, proto, lens->l3_len, off, &sum) && sum == 0xffff
 		       ? RTE_MBUF_F_RX_L4_CKSUM_GOOD
 		       : RTE_MBUF_F_RX_L4_CKSUM_BAD;
 }
@@ -85,7 +110,8 @@ look_at_checksums(struct rte_mbuf *m, uint64_t offloads)
 	v4 = RTE_ETH_IS_IPV4_HDR(m->packet_type);
 	if (!v4 && !RTE_ETH_IS_IPV6_HDR(m->packet_type))
 		return;
-	if (m->data_len < lens.l2_len + lens.l3_len)
+	/* headers that are no headers, or not all in the first segment */
+	if (lens.l3_len < least_l3(v4) || m->data_len < lens.l2_len + lens.l3_len)
 		return;
 	if (v4 && (offloads & RTE_ETH_RX_OFFLOAD_IPV4_CKSUM)) {
 		/* a header with its own checksum in it sums up to all ones */
@@ -140,7 +166,7 @@ fill_in_l4(struct rte_mbuf *m, void *ip, bool v4)
 		return false;
 	/* applications leave the pseudo header's sum here */
 	*field = 0;
-	if (!l4_sum(m, ip, v4, m->l3_len, off, &sum))
+	if (!l4_sum(m, ip, v4, udp ? IPPROTO_UDP : IPPROTO_TCP, m->l3_len, off, &sum))
 		return false;
 	sum = (uint16_t)~sum;
 	/* for UDP, zero means that there is none */
@@ -153,10 +179,9 @@ fill_in_checksums(struct rte_mbuf *m)
 {
 	const uint64_t l4 = m->ol_flags & RTE_MBUF_F_TX_L4_MASK;
 	const bool v4 = !(m->ol_flags & RTE_MBUF_F_TX_IPV6);
-	const uint32_t least = v4 ? sizeof(struct rte_ipv4_hdr) : sizeof(struct rte_ipv6_hdr);
 	void *ip = rte_pktmbuf_mtod_offset(m, void *, m->l2_len);
 
-	if (l4 == RTE_MBUF_F_TX_SCTP_CKSUM || m->l3_len < least ||
+	if (l4 == RTE_MBUF_F_TX_SCTP_CKSUM || m->l3_len < least_l3(v4) ||
 		m->data_len < m->l2_len + m->l3_len)
 		return false;
 	if (m->ol_flags & RTE_MBUF_F_TX_IP_CKSUM) {
