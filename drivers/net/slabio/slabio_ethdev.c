@@ -127,6 +127,16 @@ slabio_link_update(struct rte_eth_dev *eth, int wait __rte_unused)
 	return read_link(eth, eth->data->dev_started);
 }
 
+static void
+link_down(struct rte_eth_dev *eth)
+{
+	struct rte_eth_link link;
+
+	rte_eth_linkstatus_get(eth, &link);
+	link.link_status = RTE_ETH_LINK_DOWN;
+	rte_eth_linkstatus_set(eth, &link);
+}
+
 void
 slabio_link_changed(struct rte_eth_dev *eth)
 {
@@ -136,19 +146,12 @@ slabio_link_changed(struct rte_eth_dev *eth)
 		return;
 	rte_eth_linkstatus_get(eth, &before);
 	read_link(eth, true);
+	/* the port may have been stopped meanwhile, and its link been down for a moment */
+	if (!eth->data->dev_started)
+		link_down(eth);
 	rte_eth_linkstatus_get(eth, &now);
 	if (before.link_status != now.link_status && eth->data->dev_conf.intr_conf.lsc)
 		rte_eth_dev_callback_process(eth, RTE_ETH_EVENT_INTR_LSC, NULL);
-}
-
-static void
-link_down(struct rte_eth_dev *eth)
-{
-	struct rte_eth_link link;
-
-	rte_eth_linkstatus_get(eth, &link);
-	link.link_status = RTE_ETH_LINK_DOWN;
-	rte_eth_linkstatus_set(eth, &link);
 }
 
 static int

@@ -89,12 +89,13 @@ def forget_prefixes():
         shutil.rmtree(f"/var/run/dpdk/{prefixes.pop()}", ignore_errors=True)
 
 
-def eal(prefix=None, memory=("--no-huge", "-m", "128")):
-    """EAL options for a process with two lcores (on one core, if it may use no more); by default a
+def eal(prefix=None, memory=("--no-huge", "-m", "128"), lcores=2):
+    """EAL options for a process with two lcores or more (on one core, if it may use no more); by default a
     primary with a prefix of its own, without hugepages."""
     prefix = prefix or new_prefix()
     allowed = sorted(os.sched_getaffinity(0))
-    return ["--lcores", f"0@{allowed[0]},1@{allowed[-1]}", "--no-pci", "--file-prefix", prefix,
+    where = ",".join(f"{i}@{allowed[-1 if i % 2 else 0]}" for i in range(lcores))
+    return ["--lcores", where, "--no-pci", "--file-prefix", prefix,
             *memory, *plugins()]
 
 

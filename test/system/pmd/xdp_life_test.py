@@ -173,6 +173,27 @@ def the_application_is_told_of_the_link_without_asking(_):
             pmd.quit()
 
 
+def two_threads_share_a_queue_pair(_):
+    pairs("a", "b")
+    pkts = untagged(300)
+    # one receives from port 0 and sends to port 1, the other the opposite
+    with Port(TWO, options=["--nb-cores=2"], lcores=3) as pmd:
+        text = pmd.commands("set fwd io", "start")
+        check("forwards packets on 1 streams" in text, text)
+        with traffic("b1"):
+            with Wire("a1") as a:
+                for _ in range(30):
+                    a.send(pkts)
+            pmd.wait_stats(0, "from one thread", rx_good_packets=30 * len(pkts) // 2, tx_good_packets=1000)
+            pmd.wait_stats(1, "from the other", rx_good_packets=1000, tx_good_packets=1000)
+        time.sleep(0.2)  # what the sender left in the wire
+        cross(pkts, "afterwards")
+        bad = {k: v for port in (0, 1) for k, v in pmd.stats(port).items() if re.search("bad_|invalid", k) and v}
+        check(not bad, f"invalid addresses: {bad}")
+        done(pmd)
+        pmd.quit()
+
+
 def an_application_can_sleep_until_there_are_packets(_):
     pairs("a")
     program = os.path.join(BUILD, "test", "system", "pmd", "rx_sleep")
@@ -308,6 +329,7 @@ if __name__ == "__main__":
          a_stopped_queue_leaves_its_packets_to_the_host,
          the_link_is_the_interfaces_and_traffic_goes_on_after_a_flap,
          the_application_is_told_of_the_link_without_asking,
+         two_threads_share_a_queue_pair,
          an_application_can_sleep_until_there_are_packets,
          secondaries_read_statistics_and_take_nothing_along,
          a_removed_interface_is_a_dead_link_and_no_more,
