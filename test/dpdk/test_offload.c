@@ -2,7 +2,7 @@
  * Copyright (c) 2026 the slabio authors
  */
 
-/* Checksums and tags in software: what is filled in is what is found good, and noise is survived. */
+/* Checksums and tags in software: what is filled in is found good, and noise is survived. */
 
 #include <setjmp.h>
 #include <stdarg.h>

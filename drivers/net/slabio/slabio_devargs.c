@@ -24,7 +24,7 @@
 #define ARG_BUSY_POLL  "busy_poll"
 #define ARG_MAC	       "mac"
 
-/* One line for each argument, those of a back end together: this is what messages and tools show. */
+/* What messages and tools show: the arguments of each back end together. */
 #define PARAMS_PCAP ARG_RX_PCAP "=<file> " ARG_TX_PCAP "=<file> " ARG_PCAP_IFACE "=<interface> "
 #define PARAMS_XDP                                                                           \
 	ARG_IFACE "=<interface> " ARG_MODE "=<auto|zerocopy|copy|native|generic> " ARG_START \

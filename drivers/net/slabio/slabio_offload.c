@@ -6,7 +6,8 @@
  * VLAN tags and checksums in software.
  *
  * Lengths come from the packet's headers, since a short one is padded, and are checked against the
- * packet: received ones may say anything. Headers have to be in the first segment, payload need not.
+ * packet: received ones may say anything. Headers have to be in the first segment, payload need
+ * not.
  */
 
 #include <netinet/in.h>

@@ -180,7 +180,7 @@ void slabio_xdp_prog_clear(const struct slabio_xdp_prog *prog, uint32_t queue);
 
 /* ---- receive interrupts ---- */
 
-/** Lists the receive queues' sockets for who wants to sleep; 0, or a negative errno after a message. */
+/** Lists the receive queues' sockets to sleep on; 0, or a negative errno after a message. */
 int slabio_xdp_intr_start(struct rte_eth_dev *eth);
 void slabio_xdp_intr_stop(struct rte_eth_dev *eth);
 int slabio_xdp_intr_enable(struct rte_eth_dev *eth, uint16_t queue);

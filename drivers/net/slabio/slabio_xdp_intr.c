@@ -68,7 +68,7 @@ slabio_xdp_intr_stop(struct rte_eth_dev *eth)
 	eth->intr_handle = NULL;
 }
 
-/* Frames that are owed have to be there before anybody sleeps; the receiving thread asks for this. */
+/* By the receiving thread: frames that are owed have to be there before it sleeps. */
 int
 slabio_xdp_intr_enable(struct rte_eth_dev *eth, uint16_t queue)
 {

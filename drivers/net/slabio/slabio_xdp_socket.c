@@ -399,9 +399,9 @@ slabio_xdp_socket_open(struct slabio_xdp_queue *q, const struct slabio_xdp_socke
 /* ---- closing ---- */
 
 /*
- * Whether the kernel has let go of the queue. Only then has it stopped using the frames: a zero-copy
- * device goes on writing to them for a while after the socket was closed. Found out by binding a
- * socket that has next to nothing.
+ * Whether the kernel has let go of the queue. Only then has it stopped using the frames: a
+ * zero-copy device goes on writing to them for a while after the socket was closed. Found out by
+ * binding a socket that has next to nothing.
  */
 static bool
 queue_released(int ifindex, uint32_t queue)
