@@ -24,8 +24,10 @@
 #define ARG_BUSY_POLL  "busy_poll"
 #define ARG_MAC	       "mac"
 
-/* What messages and tools show: the arguments of each back end together. */
-#define PARAMS_PCAP ARG_RX_PCAP "=<file> " ARG_TX_PCAP "=<file> " ARG_PCAP_IFACE "=<interface> "
+/* One line for each argument, those of a back end together: this is what messages and tools show. */
+#define PARAMS_PCAP                                                  \
+	ARG_RX_PCAP "=<file> " ARG_TX_PCAP "=<file> " ARG_PCAP_IFACE \
+		    "=<interface> " SLABIO_PCAP_PARAMS " "
 #define PARAMS_XDP                                                                           \
 	ARG_IFACE "=<interface> " ARG_MODE "=<auto|zerocopy|copy|native|generic> " ARG_START \
 		  "=<int> " ARG_COUNT "=<int> " ARG_BUSY_POLL "=<int> "
@@ -232,18 +234,21 @@ set_one(const char *name, const struct rte_kvargs_pair *pair, struct slabio_args
 {
 	unsigned int i;
 
-	for (i = 0; i < RTE_DIM(setters); i++) {
-		if (strcmp(pair->key, setters[i].key) != 0)
-			continue;
-		if (pair->value == NULL || pair->value[0] == '\0') {
-			SLABIO_LOG(
-				ERR, "%s: expected a value after %s=, found none", name, pair->key);
-			return -EINVAL;
-		}
-		return setters[i].set(name, pair->key, pair->value, args);
+	for (i = 0; i < RTE_DIM(setters); i++)
+		if (strcmp(pair->key, setters[i].key) == 0)
+			break;
+	if (i == RTE_DIM(setters) && !slabio_pcap_opt_known(pair->key)) {
+		SLABIO_LOG(
+			ERR, "%s: unknown argument '%s'; there are: %s", name, pair->key, PARAMS);
+		return -EINVAL;
 	}
-	SLABIO_LOG(ERR, "%s: unknown argument '%s'; there are: %s", name, pair->key, PARAMS);
-	return -EINVAL;
+	if (pair->value == NULL || pair->value[0] == '\0') {
+		SLABIO_LOG(ERR, "%s: expected a value after %s=, found none", name, pair->key);
+		return -EINVAL;
+	}
+	if (i == RTE_DIM(setters))
+		return slabio_pcap_opt_set(name, pair->key, pair->value, &args->pcap);
+	return setters[i].set(name, pair->key, pair->value, args);
 }
 
 static int
@@ -279,7 +284,7 @@ check_together(const char *name, const struct slabio_args *args)
 			name);
 		return -EINVAL;
 	}
-	return 0;
+	return slabio_pcap_opts_check(name, args);
 }
 
 int
@@ -318,5 +323,6 @@ slabio_args_free(struct slabio_args *args)
 		rte_free(args->tx_pcap[i]);
 	rte_free(args->pcap_iface);
 	rte_free(args->iface);
+	slabio_pcap_opts_free(&args->pcap);
 	memset(args, 0, sizeof(*args));
 }

@@ -85,15 +85,11 @@ check_distinct(const char *device, const struct slabio_args *args)
 static int
 check_files(const char *device, const struct slabio_args *args)
 {
-	struct slabio_pcap_rx rx;
 	int ret = check_distinct(device, args);
 	uint16_t i;
 
-	for (i = 0; i < args->nb_rx_pcap && ret == 0; i++) {
-		ret = slabio_pcap_file_open(&rx, device, args->rx_pcap[i]);
-		if (ret == 0)
-			slabio_pcap_rx_close(&rx);
-	}
+	for (i = 0; i < args->nb_rx_pcap && ret == 0; i++)
+		ret = slabio_pcap_file_check(device, args->rx_pcap[i]);
 	for (i = 0; i < args->nb_tx_pcap && ret == 0; i++)
 		ret = slabio_pcap_writer_check(device, args->tx_pcap[i]);
 	return ret;
@@ -115,8 +111,12 @@ pcap_open_port(struct rte_eth_dev *eth)
 	for (i = 0; i < SLABIO_MAX_QUEUES; i++)
 		port->tx[i].fd = -1;
 	eth->process_private = port;
-	ret = args->pcap_iface != NULL ? slabio_pcap_iface_open(eth)
-				       : check_files(eth->data->name, args);
+	ret = args->pcap.filter == NULL
+		      ? 0
+		      : slabio_pcap_filter_check(eth->data->name, args->pcap.filter);
+	if (ret == 0)
+		ret = args->pcap_iface != NULL ? slabio_pcap_iface_open(eth)
+					       : check_files(eth->data->name, args);
 	if (ret != 0) {
 		eth->process_private = NULL;
 		free(port);
@@ -147,6 +147,7 @@ pcap_info(const struct rte_eth_dev *eth, struct rte_eth_dev_info *info)
 	const struct slabio_args *args = slabio_pcap_args(eth);
 
 	/* a port of several files is best polled with as many queues */
+	info->rx_offload_capa |= RTE_ETH_RX_OFFLOAD_VLAN_STRIP;
 	info->default_rxportconf.nb_queues = RTE_MAX(args->nb_rx_pcap, 1);
 	info->default_txportconf.nb_queues = RTE_MAX(args->nb_tx_pcap, 1);
 	if (args->pcap_iface != NULL && port != NULL)
@@ -172,16 +173,35 @@ pcap_stop(struct rte_eth_dev *eth)
 }
 
 static int
+start_rx_file(struct rte_eth_dev *eth, uint16_t i)
+{
+	struct slabio_pcap_port *port = eth->process_private;
+	const struct slabio_args *args = slabio_pcap_args(eth);
+	struct slabio_dev *dev = eth->data->dev_private;
+	int ret;
+
+	if (args->pcap.spread)
+		ret = slabio_pcap_file_open(
+			&port->rx[i], eth, args->rx_pcap[0], i, eth->data->nb_rx_queues);
+	else
+		ret = slabio_pcap_file_open(&port->rx[i], eth, args->rx_pcap[i], 0, 1);
+	if (ret == 0 && args->pcap.loop > 0)
+		ret = slabio_pcap_store_load(&dev->rxq[i], &port->rx[i], args->pcap.loop);
+	if (ret == 0)
+		port->sources++;
+	return ret;
+}
+
+static int
 start_rx(struct rte_eth_dev *eth, uint16_t i)
 {
 	struct slabio_pcap_port *port = eth->process_private;
 	const struct slabio_args *args = slabio_pcap_args(eth);
 
-	if (i < args->nb_rx_pcap)
-		return slabio_pcap_file_open(&port->rx[i], eth->data->name, args->rx_pcap[i]);
+	if (i < args->nb_rx_pcap || args->pcap.spread)
+		return start_rx_file(eth, i);
 	if (i == 0 && args->pcap_iface != NULL)
-		return slabio_pcap_iface_rx_open(
-			&port->rx[i], &port->iface, eth->data->name, args->pcap_iface);
+		return slabio_pcap_iface_rx_open(&port->rx[i], eth);
 	return 0;
 }
 
@@ -230,6 +250,9 @@ pcap_start(struct rte_eth_dev *eth)
 	int ret = 0;
 
 	warn_unused(eth);
+	port->sources = 0;
+	atomic_store_explicit(&port->sources_ended, 0, memory_order_relaxed);
+	atomic_store_explicit(&port->pace_start, 0, memory_order_relaxed);
 	for (i = 0; i < eth->data->nb_rx_queues && ret == 0; i++) {
 		ret = start_rx(eth, i);
 		dev->rxq[i].be = &port->rx[i];

@@ -11,26 +11,72 @@
  * its own memory; see slabio_pmd.h for what secondaries may read.
  *
  *     slabio_pcap.c         start and stop of whole ports
- *     slabio_pcap_rx.c      packets from libpcap, be it a capture file or an interface, into mbufs
+ *     slabio_pcap_rx.c      packets from a source into mbufs
+ *     slabio_pcap_file.c    sources: packets that libpcap reads from a file or an interface
+ *     slabio_pcap_store.c   sources: a capture in memory, replayed several times
+ *     slabio_pcap_filter.c  which packets: filter=
+ *     slabio_pcap_flow.c    for which queue: rx_spread=
+ *     slabio_pcap_pace.h    and when: pace=
  *     slabio_pcap_writer.c  mbufs into a capture file
  *     slabio_pcap_iface.c   what there is to an interface: opening, sending, link, modes
+ *     slabio_pcap_args.c    device arguments
  */
 
 #include <pcap/pcap.h>
 #include <rte_spinlock.h>
 
+#include "slabio_pcap_pace.h"
 #include "slabio_pmd.h"
 
-/** Where packets of one receive queue come from. Without a handle nothing ever arrives. */
+#define SLABIO_PCAP_BATCH 32
+
+/** A packet of a capture in memory. */
+struct slabio_pcap_record {
+	uint64_t mark;
+	uint64_t stamp;
+	uint32_t len;
+	uint32_t wire_len;
+	u_char data[];
+};
+
+struct slabio_pcap_store {
+	uint8_t *base; /* of the records, each at a multiple of 8 */
+	size_t end;
+	size_t room;
+	size_t at;	 /* the next record */
+	uint64_t rounds; /* left, the present one included */
+	/* what is added to marks and stamps in this round, and more in each one after it */
+	uint64_t mark_base, mark_period;
+	uint64_t stamp_base, stamp_period;
+};
+
+/** Where packets of one receive queue come from. Without a source nothing ever arrives. */
 struct slabio_pcap_rx {
 	pcap_t *handle;
-	const char *device; /* names of the port and the source, for messages */
+	struct slabio_pcap_store *store; /* if the capture is replayed from memory */
+	const char *device;		 /* names of the port and the source, for messages */
 	const char *source;
-	struct pcap_pkthdr *hdr; /* the packet last read, valid until the next is */
+	/* the packet last read; data is valid until the next one is */
 	const u_char *data;
-	bool pending; /* that packet has not been delivered yet */
-	bool ended;   /* nothing more will come before the next start */
+	uint32_t len;
+	uint32_t wire_len;
+	uint64_t stamp; /* nanoseconds since 1970 */
+	uint64_t mark;
+	bool pending;	/* that packet has not been delivered yet */
+	bool ended;	/* nothing more will come before the next start */
+	bool end_noted; /* and that has been said and counted */
+	bool broken;	/* it was an error that ended it */
 	bool live;
+	uint16_t batch; /* most mbufs taken from the pool at a time */
+	/* which packets are for this queue, and when */
+	uint32_t snaplen;
+	bool filtered;
+	struct bpf_program filter;
+	uint16_t queue;	    /* of so many among which flows are spread */
+	uint16_t nb_queues; /* 1 for all packets */
+	struct slabio_pcap_pace pace;
+	struct slabio_pcap_walk walk;
+	_Atomic uint32_t *sources_ended; /* the port's */
 };
 
 /** Where packets of one transmit queue go. Without a descriptor they are dropped and counted. */
@@ -60,6 +106,9 @@ struct slabio_pcap_iface {
 
 struct slabio_pcap_port {
 	struct slabio_pcap_iface iface; /* with pcap_iface= only */
+	_Atomic uint64_t pace_start;	/* see slabio_pcap_pace.h */
+	uint32_t sources;		/* captures that are read since the last start */
+	_Atomic uint32_t sources_ended;
 	struct slabio_pcap_rx rx[SLABIO_MAX_QUEUES];
 	struct slabio_pcap_tx tx[SLABIO_MAX_QUEUES];
 };
@@ -70,10 +119,34 @@ slabio_pcap_args(const struct rte_eth_dev *eth)
 	return &((const struct slabio_dev *)eth->data->dev_private)->args;
 }
 
-/** Opens a capture file at its first packet, or says what is wrong with it. Closed by rx_close. */
-int slabio_pcap_file_open(struct slabio_pcap_rx *rx, const char *device, const char *path);
+/** Checks that a capture file can be read, or says what is wrong with it. */
+int slabio_pcap_file_check(const char *device, const char *path);
+/**
+ * Opens a capture file for a queue at its first packet. Undone by rx_close.
+ *
+ * @param nb_queues the number of queues that share the file's flows
+ */
+int slabio_pcap_file_open(struct slabio_pcap_rx *rx, struct rte_eth_dev *eth, const char *path,
+	uint16_t queue, uint16_t nb_queues);
+/**
+ * Makes the next packet for this queue the pending one. False if there is none now, be it that the
+ * source has ended, that nothing has arrived, or that so many packets as budget says were looked at.
+ */
+bool slabio_pcap_file_next(struct slabio_rxq *q, struct slabio_pcap_rx *rx, unsigned int *budget);
 void slabio_pcap_rx_close(struct slabio_pcap_rx *rx);
 uint16_t slabio_pcap_rx_burst(void *queue, struct rte_mbuf **pkts, uint16_t n);
+
+/** Reads all that an opened file has for its queue into memory, to be replayed so many times. */
+int slabio_pcap_store_load(struct slabio_rxq *q, struct slabio_pcap_rx *rx, uint64_t rounds);
+void slabio_pcap_store_free(struct slabio_pcap_store *store);
+
+int slabio_pcap_filter_check(const char *device, const char *expression);
+int slabio_pcap_filter_compile(
+	struct bpf_program *program, const char *device, const char *expression);
+int slabio_pcap_filter_live(pcap_t *handle, const char *device, const char *expression);
+
+/** A hash of a packet's flow, the same in both directions. Has at least an Ethernet header. */
+uint32_t slabio_pcap_flow(const u_char *data, uint32_t len);
 
 /** Checks, without changing anything, that a capture file can be written at path. */
 int slabio_pcap_writer_check(const char *device, const char *path);
@@ -85,8 +158,7 @@ uint16_t slabio_pcap_writer_burst(
 
 int slabio_pcap_iface_open(struct rte_eth_dev *eth);
 void slabio_pcap_iface_close(struct rte_eth_dev *eth);
-int slabio_pcap_iface_rx_open(struct slabio_pcap_rx *rx, struct slabio_pcap_iface *iface,
-	const char *device, const char *name);
+int slabio_pcap_iface_rx_open(struct slabio_pcap_rx *rx, struct rte_eth_dev *eth);
 int slabio_pcap_iface_tx_open(struct slabio_pcap_tx *tx, const struct slabio_pcap_iface *iface,
 	const char *device, const char *name);
 void slabio_pcap_iface_tx_close(struct slabio_pcap_tx *tx);

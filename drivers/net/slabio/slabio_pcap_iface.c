@@ -127,12 +127,12 @@ slabio_pcap_iface_close(struct rte_eth_dev *eth)
 }
 
 static int
-activate(pcap_t *handle, const char *device, const char *name)
+activate(pcap_t *handle, const char *device, const char *name, uint32_t snaplen)
 {
 	char reason[PCAP_ERRBUF_SIZE];
 	int ret;
 
-	pcap_set_snaplen(handle, SLABIO_MAX_PKT);
+	pcap_set_snaplen(handle, snaplen == 0 ? SLABIO_MAX_PKT : (int)snaplen);
 	pcap_set_promisc(handle, 0);
 	pcap_set_immediate_mode(handle, 1);
 	pcap_set_timeout(handle, 1);
@@ -168,9 +168,10 @@ activate(pcap_t *handle, const char *device, const char *name)
 }
 
 int
-slabio_pcap_iface_rx_open(struct slabio_pcap_rx *rx, struct slabio_pcap_iface *iface,
-	const char *device, const char *name)
+slabio_pcap_iface_rx_open(struct slabio_pcap_rx *rx, struct rte_eth_dev *eth)
 {
+	const struct slabio_pcap_opts *opts = &slabio_pcap_args(eth)->pcap;
+	const char *device = eth->data->name, *name = name_of(eth);
 	char reason[PCAP_ERRBUF_SIZE];
 	pcap_t *handle = pcap_create(name, reason);
 	int one = 1, ret;
@@ -179,7 +180,9 @@ slabio_pcap_iface_rx_open(struct slabio_pcap_rx *rx, struct slabio_pcap_iface *i
 		SLABIO_LOG(ERR, "%s: cannot receive from pcap_iface=%s: %s", device, name, reason);
 		return -EIO;
 	}
-	ret = activate(handle, device, name);
+	ret = activate(handle, device, name, opts->snaplen);
+	if (ret == 0 && opts->filter != NULL)
+		ret = slabio_pcap_filter_live(handle, device, opts->filter);
 	if (ret != 0) {
 		pcap_close(handle);
 		return ret;
@@ -188,8 +191,15 @@ slabio_pcap_iface_rx_open(struct slabio_pcap_rx *rx, struct slabio_pcap_iface *i
 	(void)setsockopt(
 		pcap_fileno(handle), SOL_PACKET, PACKET_IGNORE_OUTGOING, &one, sizeof(one));
 	*rx = (struct slabio_pcap_rx){
-		.handle = handle, .device = device, .source = name, .live = true};
-	iface->last_drops = 0;
+		.handle = handle,
+		.device = device,
+		.source = name,
+		.live = true,
+		/* one that is quiet has no use for more */
+		.batch = 1,
+		.nb_queues = 1,
+	};
+	iface_of(eth)->last_drops = 0;
 	return 0;
 }
 

@@ -3,20 +3,25 @@
  */
 
 /*
- * Packets from libpcap into mbufs, for capture files and interfaces alike.
+ * Packets from their source into mbufs.
  *
- * libpcap keeps the packet it handed out last until it is asked for another. So a packet for which
- * there is no mbuf is not lost: it stays pending, and the next burst begins with it.
+ * A source keeps the packet it handed out last until it is asked for another. So a packet for which
+ * there is no mbuf, or which is not due yet, is not lost: it stays pending, and the next burst
+ * begins with it.
  */
 
-#include <errno.h>
+#include <inttypes.h>
 #include <string.h>
-#include <sys/stat.h>
+
+#include <rte_prefetch.h>
 
 #include "slabio_pcap.h"
+#include "slabio_vlan.h"
 
-/* Most mbufs taken from the pool at a time; an interface that is quiet gets them one by one. */
-#define ALLOC_MAX 32
+#define ALLOC_MAX SLABIO_PCAP_BATCH
+
+/* Most packets of a file that one burst looks at, however many the filter rejects. */
+#define LOOK_MAX 1024
 
 struct supply {
 	struct rte_mempool *mp;
@@ -63,64 +68,85 @@ to_mbufs(struct supply *s, const u_char *data, uint32_t len)
 	}
 }
 
-static void
-read_failed(struct slabio_rxq *q, struct slabio_pcap_rx *rx)
+/* At the end of what is in memory: back to its beginning, or the end of the replay. */
+static __rte_noinline bool
+next_round(struct slabio_rxq *q, struct slabio_pcap_rx *rx)
 {
-	const char *reason = pcap_geterr(rx->handle);
-	/* libpcap gives no code for this, but the word */
-	bool truncated = !rx->live && strstr(reason, "truncated") != NULL;
+	struct slabio_pcap_store *store = rx->store;
 
-	slabio_count(&q->stats[SLABIO_RX_ERRORS], 1);
-	slabio_count(&q->stats[truncated ? SLABIO_RX_TRUNCATED : SLABIO_RX_READ_ERRORS], 1);
-	SLABIO_LOG(ERR, "%s: rx queue %u: %s: %s; its %s packets before that were delivered",
-		rx->device, q->queue_id, rx->source, reason, truncated ? "whole" : "readable");
-	rx->ended = true;
-}
-
-/* Whether there is a packet to deliver: the pending one or, if libpcap has one, the next. */
-static bool
-next_packet(struct slabio_rxq *q, struct slabio_pcap_rx *rx)
-{
-	uint32_t len;
-
-	while (!rx->pending && !rx->ended) {
-		switch (pcap_next_ex(rx->handle, &rx->hdr, &rx->data)) {
-		case 1:
-			break;
-		case 0:
-			return false;
-		case PCAP_ERROR_BREAK:
-			rx->ended = true;
-			slabio_count(&q->stats[SLABIO_RX_END_OF_FILE], 1);
-			SLABIO_LOG(INFO, "%s: rx queue %u: end of %s after %" PRIu64 " packets",
-				rx->device, q->queue_id, rx->source,
-				slabio_counted(&q->stats[SLABIO_RX_PACKETS]));
-			return false;
-		default:
-			read_failed(q, rx);
-			return false;
-		}
-		len = rx->hdr->caplen;
-		if (len >= RTE_ETHER_HDR_LEN && len <= SLABIO_MAX_PKT) {
-			rx->pending = true;
-			if (len < rx->hdr->len)
-				slabio_count(&q->stats[SLABIO_RX_SNAPPED], 1);
-			break;
-		}
-		slabio_count(&q->stats[SLABIO_RX_ERRORS], 1);
-		slabio_count(
-			&q->stats[len > SLABIO_MAX_PKT ? SLABIO_RX_OVERSIZE : SLABIO_RX_RUNTS], 1);
+	if (store->rounds == 1 || store->end == 0) {
+		rx->ended = true;
+		return false;
 	}
-	return rx->pending;
+	if (store->rounds != SLABIO_LOOP_ENDLESS)
+		store->rounds--;
+	slabio_count(&q->stats[SLABIO_RX_LOOPS], 1);
+	store->mark_base += store->mark_period;
+	store->stamp_base += store->stamp_period;
+	store->at = 0;
+	return true;
+}
+
+static inline bool
+store_next(struct slabio_rxq *q, struct slabio_pcap_rx *rx)
+{
+	struct slabio_pcap_store *store = rx->store;
+	const struct slabio_pcap_record *r;
+
+	if (unlikely(store->at == store->end) && !next_round(q, rx))
+		return false;
+	r = (const struct slabio_pcap_record *)(store->base + store->at);
+	rx->data = r->data;
+	rx->len = r->len;
+	rx->wire_len = r->wire_len;
+	rx->mark = r->mark + store->mark_base;
+	rx->stamp = r->stamp + store->stamp_base;
+	rx->pending = true;
+	store->at += RTE_ALIGN_CEIL(sizeof(*r) + r->len, 8);
+	rte_prefetch0(store->base + store->at);
+	return true;
+}
+
+static __rte_noinline void
+note_end(struct slabio_rxq *q, struct slabio_pcap_rx *rx)
+{
+	rx->end_noted = true;
+	if (rx->live)
+		return;
+	if (!rx->broken || rx->store != NULL) {
+		slabio_count(&q->stats[SLABIO_RX_END_OF_FILE], 1);
+		SLABIO_LOG(INFO, "%s: rx queue %u: end of %s after %" PRIu64 " packets", rx->device,
+			q->queue_id, rx->source, slabio_counted(&q->stats[SLABIO_RX_PACKETS]));
+	}
+	/* relaxed: only the number is of interest, to whoever asks for the link */
+	atomic_fetch_add_explicit(rx->sources_ended, 1, memory_order_relaxed);
+}
+
+/* Whether there is a packet to deliver now: the pending one or the source's next. */
+static inline bool
+have_packet(struct slabio_rxq *q, struct slabio_pcap_rx *rx, uint64_t elapsed, unsigned int *budget)
+{
+	bool found = rx->pending;
+
+	if (!found && !rx->ended)
+		found = rx->store != NULL ? store_next(q, rx)
+					  : slabio_pcap_file_next(q, rx, budget);
+	if (!found)
+		return false;
+	return rx->pace.kind == SLABIO_PACE_NONE ||
+	       slabio_pcap_pace_due(&rx->pace, rx->mark, elapsed);
 }
 
 static void
-set_timestamp(const struct slabio_rxq *q, struct rte_mbuf *m, const struct timeval *ts)
+finish_mbuf(const struct slabio_rxq *q, const struct slabio_pcap_rx *rx, struct rte_mbuf *m)
 {
-	/* the handle was opened for nanoseconds: they are in the place of microseconds */
-	*RTE_MBUF_DYNFIELD(m, q->timestamp_offset, rte_mbuf_timestamp_t *) =
-		(uint64_t)ts->tv_sec * 1000000000 + (uint64_t)ts->tv_usec;
-	m->ol_flags |= q->timestamp_flag;
+	m->port = q->port_id;
+	if (q->timestamp_flag != 0) {
+		*RTE_MBUF_DYNFIELD(m, q->timestamp_offset, rte_mbuf_timestamp_t *) = rx->stamp;
+		m->ol_flags |= q->timestamp_flag;
+	}
+	if (atomic_load_explicit(&q->soft, memory_order_relaxed) & RTE_ETH_RX_OFFLOAD_VLAN_STRIP)
+		slabio_vlan_strip(m);
 }
 
 uint16_t
@@ -129,26 +155,28 @@ slabio_pcap_rx_burst(void *queue, struct rte_mbuf **pkts, uint16_t n)
 	struct slabio_rxq *q = queue;
 	struct slabio_pcap_rx *rx = q->be;
 	struct supply supply = {.mp = q->mp};
-	uint64_t bytes = 0, scattered = 0;
+	uint64_t bytes = 0, elapsed = 0;
+	unsigned int scattered = 0, snapped = 0, budget = LOOK_MAX;
 	struct rte_mbuf *m;
 	uint16_t done = 0;
 
 	/* acquire: pairs with the release of start, after which the queue is complete */
 	if (!atomic_load_explicit(&q->running, memory_order_acquire) || rx->handle == NULL)
 		return 0;
-	while (done < n && next_packet(q, rx)) {
-		supply.batch = rx->live ? 1 : RTE_MIN(n - done, ALLOC_MAX);
-		m = to_mbufs(&supply, rx->data, rx->hdr->caplen);
+	if (rx->pace.kind != SLABIO_PACE_NONE)
+		elapsed = slabio_pcap_pace_elapsed(&rx->pace);
+	while (done < n && have_packet(q, rx, elapsed, &budget)) {
+		supply.batch = RTE_MIN((unsigned int)(n - done), rx->batch);
+		m = to_mbufs(&supply, rx->data, rx->len);
 		if (m == NULL) {
 			slabio_count(&q->stats[SLABIO_RX_NOMBUF], 1);
 			break;
 		}
 		rx->pending = false;
-		m->port = q->port_id;
-		if (q->timestamp_flag != 0)
-			set_timestamp(q, m, &rx->hdr->ts);
+		finish_mbuf(q, rx, m);
 		scattered += m->nb_segs > 1;
-		bytes += m->pkt_len;
+		snapped += rx->len < rx->wire_len;
+		bytes += rx->len;
 		pkts[done++] = m;
 	}
 	if (supply.left > 0)
@@ -157,54 +185,9 @@ slabio_pcap_rx_burst(void *queue, struct rte_mbuf **pkts, uint16_t n)
 		slabio_count(&q->stats[SLABIO_RX_PACKETS], done);
 		slabio_count(&q->stats[SLABIO_RX_BYTES], bytes);
 		slabio_count(&q->stats[SLABIO_RX_SCATTERED], scattered);
+		slabio_count(&q->stats[SLABIO_RX_SNAPPED], snapped);
 	}
+	if (unlikely(rx->ended && !rx->end_noted))
+		note_end(q, rx);
 	return done;
-}
-
-int
-slabio_pcap_file_open(struct slabio_pcap_rx *rx, const char *device, const char *path)
-{
-	char reason[PCAP_ERRBUF_SIZE];
-	struct stat st;
-	pcap_t *handle;
-	int type;
-
-	if (stat(path, &st) != 0) {
-		int err = errno;
-
-		SLABIO_LOG(ERR, "%s: expected a capture file at rx_pcap=%s, found: %s", device,
-			path, strerror(err));
-		return -err;
-	}
-	if (!S_ISREG(st.st_mode)) {
-		SLABIO_LOG(ERR, "%s: expected a regular file at rx_pcap=%s, found something else",
-			device, path);
-		return -EINVAL;
-	}
-	handle = pcap_open_offline_with_tstamp_precision(path, PCAP_TSTAMP_PRECISION_NANO, reason);
-	if (handle == NULL) {
-		SLABIO_LOG(ERR, "%s: expected a pcap or pcapng capture at rx_pcap=%s, found: %s",
-			device, path, reason);
-		return -EINVAL;
-	}
-	type = pcap_datalink(handle);
-	if (type != DLT_EN10MB) {
-		const char *found = pcap_datalink_val_to_name(type);
-
-		SLABIO_LOG(ERR,
-			"%s: expected Ethernet packets in rx_pcap=%s, found link type %d (%s)",
-			device, path, type, found == NULL ? "unknown" : found);
-		pcap_close(handle);
-		return -EINVAL;
-	}
-	*rx = (struct slabio_pcap_rx){.handle = handle, .device = device, .source = path};
-	return 0;
-}
-
-void
-slabio_pcap_rx_close(struct slabio_pcap_rx *rx)
-{
-	if (rx->handle != NULL)
-		pcap_close(rx->handle);
-	*rx = (struct slabio_pcap_rx){0};
 }

@@ -32,6 +32,7 @@
 #include <ethdev_driver.h>
 
 #include "slabio_compat.h"
+#include "slabio_pcap_args.h"
 
 #define SLABIO_MAX_QUEUES 16
 
@@ -62,6 +63,8 @@ enum slabio_rx_stat {
 	SLABIO_RX_TRUNCATED,
 	SLABIO_RX_READ_ERRORS,
 	SLABIO_RX_END_OF_FILE,
+	SLABIO_RX_FILTERED,
+	SLABIO_RX_LOOPS,
 	/* AF_XDP: ours, the kernel's, and which mode there is */
 	SLABIO_RX_KICKS,
 	SLABIO_RX_BAD_DESCS,
@@ -158,6 +161,7 @@ struct slabio_args {
 	char *rx_pcap[SLABIO_MAX_QUEUES];
 	char *tx_pcap[SLABIO_MAX_QUEUES];
 	char *pcap_iface;
+	struct slabio_pcap_opts pcap;
 
 	/* AF_XDP */
 	char *iface;
