@@ -53,6 +53,7 @@ struct slabio_pcap_store {
 /** Where packets of one receive queue come from. Without a source nothing ever arrives. */
 struct slabio_pcap_rx {
 	pcap_t *handle;
+	char *file_buf;
 	struct slabio_pcap_store *store; /* if the capture is replayed from memory */
 	const char *device;		 /* names of the port and the source, for messages */
 	const char *source;

@@ -154,7 +154,7 @@ slabio_pcap_rx_burst(void *queue, struct rte_mbuf **pkts, uint16_t n)
 {
 	struct slabio_rxq *q = queue;
 	struct slabio_pcap_rx *rx = q->be;
-	struct supply supply = {.mp = q->mp};
+	struct supply supply; /* not initialised as a whole: it is large */
 	uint64_t bytes = 0, elapsed = 0;
 	unsigned int scattered = 0, snapped = 0, budget = LOOK_MAX;
 	struct rte_mbuf *m;
@@ -163,6 +163,8 @@ slabio_pcap_rx_burst(void *queue, struct rte_mbuf **pkts, uint16_t n)
 	/* acquire: pairs with the release of start, after which the queue is complete */
 	if (!atomic_load_explicit(&q->running, memory_order_acquire) || rx->handle == NULL)
 		return 0;
+	supply.mp = q->mp;
+	supply.left = 0;
 	if (rx->pace.kind != SLABIO_PACE_NONE)
 		elapsed = slabio_pcap_pace_elapsed(&rx->pace);
 	while (done < n && have_packet(q, rx, elapsed, &budget)) {
