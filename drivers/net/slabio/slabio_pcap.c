@@ -91,7 +91,7 @@ check_files(const char *device, const struct slabio_args *args)
 	for (i = 0; i < args->nb_rx_pcap && ret == 0; i++)
 		ret = slabio_pcap_file_check(device, args->rx_pcap[i]);
 	for (i = 0; i < args->nb_tx_pcap && ret == 0; i++)
-		ret = slabio_pcap_writer_check(device, args->tx_pcap[i]);
+		ret = slabio_pcap_writer_check(device, &args->pcap, args->tx_pcap[i]);
 	return ret;
 }
 
@@ -148,6 +148,7 @@ pcap_info(const struct rte_eth_dev *eth, struct rte_eth_dev_info *info)
 
 	/* a port of several files is best polled with as many queues */
 	info->rx_offload_capa |= RTE_ETH_RX_OFFLOAD_VLAN_STRIP;
+	info->tx_offload_capa |= RTE_ETH_TX_OFFLOAD_VLAN_INSERT;
 	info->default_rxportconf.nb_queues = RTE_MAX(args->nb_rx_pcap, 1);
 	info->default_txportconf.nb_queues = RTE_MAX(args->nb_tx_pcap, 1);
 	if (args->pcap_iface != NULL && port != NULL)
@@ -169,6 +170,8 @@ pcap_stop(struct rte_eth_dev *eth)
 		slabio_pcap_rx_close(&port->rx[i]);
 		if (port->tx[i].live)
 			slabio_pcap_iface_tx_close(&port->tx[i]);
+		else
+			slabio_pcap_writer_summarize(&port->tx[i]);
 	}
 }
 
@@ -218,7 +221,7 @@ start_tx(struct rte_eth_dev *eth, uint16_t i)
 	if (i >= args->nb_tx_pcap)
 		return 0;
 	if (tx->fd < 0)
-		return slabio_pcap_writer_open(tx, eth->data->name, args->tx_pcap[i]);
+		return slabio_pcap_writer_open(tx, eth, args->tx_pcap[i], i);
 	/* open since an earlier start; if it could not be written then, perhaps it can now */
 	tx->failed = false;
 	return 0;

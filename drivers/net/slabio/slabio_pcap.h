@@ -18,13 +18,18 @@
  *     slabio_pcap_flow.c    for which queue: rx_spread=
  *     slabio_pcap_pace.h    and when: pace=
  *     slabio_pcap_writer.c  mbufs into a capture file
+ *     slabio_pcap_format.c  and how they lie there
+ *     slabio_pcap_rotate.c  or into a series of files
  *     slabio_pcap_iface.c   what there is to an interface: opening, sending, link, modes
  *     slabio_pcap_args.c    device arguments
  */
 
+#include <time.h>
+
 #include <pcap/pcap.h>
 #include <rte_spinlock.h>
 
+#include "slabio_pcap_format.h"
 #include "slabio_pcap_pace.h"
 #include "slabio_pmd.h"
 
@@ -87,9 +92,27 @@ struct slabio_pcap_tx {
 	bool failed; /* a file that could not be written; until the next start */
 	bool reported;
 	const char *device;
-	const char *target;
-	uint64_t size; /* of the file, up to the end of its last whole packet */
-	uint8_t *buf;  /* file: packets on their way there; live: one linearised packet */
+	const char *target; /* the file written at the moment, or the interface */
+	uint8_t *buf;	    /* file: packets on their way there; live: one linearised packet */
+
+	/* a file, or a series of them */
+	const struct slabio_pcap_opts *opts;
+	const char *path; /* as given */
+	char *name;	  /* of the file written at the moment */
+	uint16_t queue;
+	bool rotates;
+	enum slabio_pcap_format format;
+	uint32_t snaplen;
+	uint32_t number;     /* of the file in the series */
+	uint32_t stats_size; /* room for statistics at the end */
+	uint64_t size;	     /* of the file, up to the end of its last whole packet */
+	uint64_t empty_size; /* without any packet */
+	uint64_t packets;    /* handed over since it was opened */
+	uint64_t dropped;    /* of these, not in the file */
+	uint64_t summarized; /* and how many there were at the last statistics */
+	uint64_t from;	     /* when it was opened, since 1970 and monotonic */
+	struct timespec opened;
+	struct slabio_pcap_about about;
 };
 
 struct slabio_pcap_iface {
@@ -150,12 +173,32 @@ int slabio_pcap_filter_live(pcap_t *handle, const char *device, const char *expr
 uint32_t slabio_pcap_flow(const u_char *data, uint32_t len);
 
 /** Checks, without changing anything, that a capture file can be written at path. */
-int slabio_pcap_writer_check(const char *device, const char *path);
-/** Creates or empties the file and writes its header; on failure nothing is left of it. */
-int slabio_pcap_writer_open(struct slabio_pcap_tx *tx, const char *device, const char *path);
+int slabio_pcap_writer_check(
+	const char *device, const struct slabio_pcap_opts *opts, const char *path);
+/** Opens the first file; on failure nothing is left of it. */
+int slabio_pcap_writer_open(
+	struct slabio_pcap_tx *tx, struct rte_eth_dev *eth, const char *path, uint16_t queue);
+/** Creates or empties the file that is next and writes its header. */
+int slabio_pcap_writer_create(struct slabio_pcap_tx *tx);
+/** Adds to a pcapng file what was written to it, and what was lost, so far. */
+void slabio_pcap_writer_summarize(struct slabio_pcap_tx *tx);
+/** Ends the file. */
+void slabio_pcap_writer_finish(struct slabio_pcap_tx *tx);
 void slabio_pcap_writer_close(struct slabio_pcap_tx *tx);
 uint16_t slabio_pcap_writer_burst(
 	struct slabio_txq *q, struct slabio_pcap_tx *tx, struct rte_mbuf **pkts, uint16_t n);
+
+static inline bool
+slabio_pcap_rotates(const struct slabio_pcap_opts *opts)
+{
+	return opts->rotate_size != 0 || opts->rotate_seconds != 0;
+}
+
+/** The name of a file of the series, or of the only one, in memory of its own; NULL without any. */
+char *slabio_pcap_rotate_name(
+	const struct slabio_pcap_opts *opts, const char *path, uint32_t number);
+/** Goes on to the next file of the series; false after a message, with the file as it was. */
+bool slabio_pcap_rotate(struct slabio_txq *q, struct slabio_pcap_tx *tx);
 
 int slabio_pcap_iface_open(struct rte_eth_dev *eth);
 void slabio_pcap_iface_close(struct rte_eth_dev *eth);
@@ -172,14 +215,17 @@ int slabio_pcap_iface_mac_set(struct rte_eth_dev *eth, const struct rte_ether_ad
 int slabio_pcap_iface_mtu_set(struct rte_eth_dev *eth, uint16_t mtu);
 void slabio_pcap_iface_missed(struct rte_eth_dev *eth);
 
-/** Copies a packet's segments one after the other. */
+/** Copies a part of a packet, which may lie in several segments. */
 static inline void
-slabio_pcap_copy_out(uint8_t *to, const struct rte_mbuf *m)
+slabio_pcap_copy(uint8_t *to, const struct rte_mbuf *m, uint32_t offset, uint32_t len)
 {
-	for (; m != NULL; m = m->next) {
-		memcpy(to, rte_pktmbuf_mtod(m, const void *), m->data_len);
-		to += m->data_len;
-	}
+	const void *part = rte_pktmbuf_read(m, offset, len, to);
+
+	if (part != NULL && part != to)
+		memcpy(to, part, len);
 }
+
+/** Copies a packet with the tag that it is to get; len counts the tag, and more than the addresses. */
+void slabio_pcap_copy_tagged(uint8_t *to, const struct rte_mbuf *m, uint32_t len);
 
 #endif /* SLABIO_PCAP_H */

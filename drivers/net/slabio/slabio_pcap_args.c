@@ -26,6 +26,7 @@
 enum needs {
 	NEEDS_RX = 1 << 0,	/* rx_pcap= or pcap_iface= */
 	NEEDS_RX_FILE = 1 << 1, /* rx_pcap= */
+	NEEDS_TX_FILE = 1 << 2, /* tx_pcap= */
 };
 
 struct option {
@@ -157,6 +158,41 @@ set_eof(struct slabio_pcap_opts *opts, const char *value)
 	return opts->eof_link_down || strcmp(value, "keep") == 0 ? 0 : -EINVAL;
 }
 
+static int
+set_format(struct slabio_pcap_opts *opts, const char *value)
+{
+	opts->format = strcmp(value, "pcapng") == 0 ? SLABIO_FORMAT_PCAPNG : SLABIO_FORMAT_PCAP;
+	return opts->format == SLABIO_FORMAT_PCAPNG || strcmp(value, "pcap") == 0 ? 0 : -EINVAL;
+}
+
+static int
+set_rotate_size(struct slabio_pcap_opts *opts, const char *value)
+{
+	return whole(value, 1e3, 1e12, &opts->rotate_size);
+}
+
+static int
+set_rotate_time(struct slabio_pcap_opts *opts, const char *value)
+{
+	uint64_t n;
+	int ret = whole(value, 1, 86400 * 30, &n);
+
+	if (ret == 0)
+		opts->rotate_seconds = (uint32_t)n;
+	return ret;
+}
+
+static int
+set_rotate_files(struct slabio_pcap_opts *opts, const char *value)
+{
+	uint64_t n;
+	int ret = whole(value, 1, 1e6, &n);
+
+	if (ret == 0)
+		opts->rotate_files = (uint32_t)n;
+	return ret;
+}
+
 static const struct option options[] = {
 	{"filter", "an expression as tcpdump takes it", set_filter, NEEDS_RX},
 	{"pace",
@@ -167,6 +203,10 @@ static const struct option options[] = {
 	{"rx_spread", "flow", set_spread, NEEDS_RX_FILE},
 	{"snaplen", "a number of bytes from 14 to 65535", set_snaplen, 0},
 	{"eof", "keep or link_down", set_eof, NEEDS_RX_FILE},
+	{"tx_format", "pcap or pcapng", set_format, NEEDS_TX_FILE},
+	{"rotate_size", "a number of bytes from 1k to 1000G", set_rotate_size, NEEDS_TX_FILE},
+	{"rotate_time", "a number of seconds from 1 to 2592000", set_rotate_time, NEEDS_TX_FILE},
+	{"rotate_files", "a number of files from 1 to 1000000", set_rotate_files, NEEDS_TX_FILE},
 };
 
 static unsigned int
@@ -222,6 +262,12 @@ check_needs(const char *name, const struct slabio_args *args)
 				args->pcap_iface != NULL ? "pcap_iface=" : "no file to read");
 			return -EINVAL;
 		}
+		if ((options[i].needs & NEEDS_TX_FILE) && args->nb_tx_pcap == 0) {
+			SLABIO_LOG(ERR, "%s: expected tx_pcap= together with %s=, found %s", name,
+				options[i].key,
+				args->pcap_iface != NULL ? "pcap_iface=" : "no file to write");
+			return -EINVAL;
+		}
 		if ((options[i].needs & NEEDS_RX) && !rx) {
 			SLABIO_LOG(ERR,
 				"%s: expected rx_pcap= or pcap_iface= together with %s=, found "
@@ -252,6 +298,13 @@ slabio_pcap_opts_check(const char *name, const struct slabio_args *args)
 		SLABIO_LOG(ERR,
 			"%s: expected either eof=link_down or loop=endless, which has no end, "
 			"found both",
+			name);
+		return -EINVAL;
+	}
+	if (opts->rotate_files != 0 && opts->rotate_size == 0 && opts->rotate_seconds == 0) {
+		SLABIO_LOG(ERR,
+			"%s: expected rotate_size= or rotate_time= together with rotate_files=, "
+			"found neither",
 			name);
 		return -EINVAL;
 	}

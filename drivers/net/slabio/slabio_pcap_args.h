@@ -22,6 +22,12 @@ enum slabio_pcap_pacing {
 	SLABIO_PACE_BPS,      /* bits per second */
 };
 
+enum slabio_pcap_format {
+	SLABIO_FORMAT_BY_SUFFIX, /* pcapng for .pcapng, else pcap */
+	SLABIO_FORMAT_PCAP,
+	SLABIO_FORMAT_PCAPNG,
+};
+
 #define SLABIO_LOOP_ENDLESS UINT64_MAX
 
 struct slabio_pcap_opts {
@@ -33,11 +39,17 @@ struct slabio_pcap_opts {
 	uint32_t snaplen; /* 0: whole packets */
 	bool spread;
 	bool eof_link_down;
+	enum slabio_pcap_format format;
+	uint64_t rotate_size;	 /* bytes; 0: any */
+	uint32_t rotate_seconds; /* 0: any age */
+	uint32_t rotate_files;	 /* so many are kept; 0: all */
 };
 
-#define SLABIO_PCAP_PARAMS                                                \
-	"filter=<expression> pace=full|original|<factor>x|<n>pps|<n>bps " \
-	"loop=<rounds>|endless rx_spread=flow snaplen=<bytes> eof=keep|link_down"
+#define SLABIO_PCAP_PARAMS                                              \
+	"filter=<expression> pace=full|original|<f>x|<n>pps|<n>bps "    \
+	"loop=<rounds>|endless rx_spread=flow snaplen=<bytes> "         \
+	"eof=keep|link_down tx_format=pcap|pcapng rotate_size=<bytes> " \
+	"rotate_time=<seconds> rotate_files=<n>"
 
 bool slabio_pcap_opt_known(const char *key);
 /** Takes one of the known arguments; 0, or a negative errno after a message. */

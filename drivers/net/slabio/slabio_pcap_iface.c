@@ -24,10 +24,12 @@
 #include <linux/sockios.h>
 
 #include "slabio_pcap.h"
+#include "slabio_vlan.h"
 
 /* Room for packets that arrive while the application does something else. */
 #define CAPTURE_BUFFER (32 * 1024 * 1024)
 #define SEND_MAX       64
+#define SEND_IOV       (4 * SEND_MAX)
 
 #ifndef PACKET_IGNORE_OUTGOING
 #define PACKET_IGNORE_OUTGOING 23
@@ -239,31 +241,68 @@ slabio_pcap_iface_tx_close(struct slabio_pcap_tx *tx)
 	*tx = (struct slabio_pcap_tx){.fd = -1};
 }
 
+/* What one call sends: packets, the pieces that they lie in, and tags that go between these. */
+struct send {
+	struct mmsghdr msgs[SEND_MAX];
+	struct iovec iov[SEND_IOV];
+	uint32_t tags[SEND_MAX];
+};
+
+/* Points to the pieces of a packet, from an offset within its first segment on. */
+static unsigned int
+point_to(struct iovec *iov, const struct rte_mbuf *m, uint32_t offset)
+{
+	unsigned int n = 0;
+
+	for (; m != NULL; m = m->next, offset = 0)
+		iov[n++] = (struct iovec){
+			rte_pktmbuf_mtod_offset(m, void *, offset), m->data_len - offset};
+	return n;
+}
+
 /*
- * Fills vectors with packets up to the first that cannot be part of this call: a second one of
- * several segments (there is one buffer to linearise in) or one that is too large altogether.
+ * Fills in packets up to the first that cannot be part of this call: one for whose pieces there is no
+ * room, or that is too large altogether. One with too many pieces for any call is copied together,
+ * for which there is one buffer.
  */
 static unsigned int
-fill_vectors(struct slabio_pcap_tx *tx, struct rte_mbuf **pkts, unsigned int n,
-	struct mmsghdr *msgs, struct iovec *iov)
+fill_vectors(struct slabio_txq *q, struct slabio_pcap_tx *tx, struct rte_mbuf **pkts,
+	unsigned int n, struct send *s)
 {
+	unsigned int used = 0, i, pieces;
 	bool buf_used = false;
-	unsigned int i;
 
 	for (i = 0; i < RTE_MIN(n, (unsigned int)SEND_MAX); i++) {
-		struct rte_mbuf *m = pkts[i];
+		const struct rte_mbuf *m = pkts[i];
+		bool tagged = slabio_vlan_wanted(q, m);
+		struct iovec *iov = &s->iov[used];
+		uint32_t len = m->pkt_len + (tagged ? sizeof(s->tags[0]) : 0);
 
-		if (m->pkt_len > SLABIO_MAX_PKT || (m->nb_segs > 1 && buf_used))
+		if (len > SLABIO_MAX_PKT)
 			break;
-		if (m->nb_segs > 1) {
-			slabio_pcap_copy_out(tx->buf, m);
-			iov[i].iov_base = tx->buf;
+		pieces = m->nb_segs + (tagged ? 2 : 0);
+		if (pieces > SEND_IOV || (tagged && m->data_len < SLABIO_VLAN_OFFSET)) {
+			if (buf_used || used == SEND_IOV)
+				break;
 			buf_used = true;
+			if (tagged)
+				slabio_pcap_copy_tagged(tx->buf, m, len);
+			else
+				slabio_pcap_copy(tx->buf, m, 0, len);
+			*iov = (struct iovec){tx->buf, len};
+			pieces = 1;
+		} else if (pieces > SEND_IOV - used) {
+			break;
+		} else if (tagged) {
+			s->tags[i] = slabio_vlan_tag(m);
+			iov[0] = (struct iovec){rte_pktmbuf_mtod(m, void *), SLABIO_VLAN_OFFSET};
+			iov[1] = (struct iovec){&s->tags[i], sizeof(s->tags[i])};
+			pieces = 2 + point_to(iov + 2, m, SLABIO_VLAN_OFFSET);
 		} else {
-			iov[i].iov_base = rte_pktmbuf_mtod(m, void *);
+			pieces = point_to(iov, m, 0);
 		}
-		iov[i].iov_len = m->pkt_len;
-		msgs[i] = (struct mmsghdr){.msg_hdr = {.msg_iov = &iov[i], .msg_iovlen = 1}};
+		s->msgs[i] = (struct mmsghdr){.msg_hdr = {.msg_iov = iov, .msg_iovlen = pieces}};
+		used += pieces;
 	}
 	return i;
 }
@@ -295,15 +334,14 @@ slabio_pcap_iface_burst(
 	struct slabio_txq *q, struct slabio_pcap_tx *tx, struct rte_mbuf **pkts, uint16_t n)
 {
 	uint64_t packets = 0, bytes = 0, multi = 0;
-	struct mmsghdr msgs[SEND_MAX];
-	struct iovec iov[SEND_MAX];
+	struct send s; /* not initialised as a whole: it is large */
 	uint16_t done = 0;
 	int sent, err, i;
 
 	while (done < n) {
-		unsigned int ready = fill_vectors(tx, pkts + done, n - done, msgs, iov);
+		unsigned int ready = fill_vectors(q, tx, pkts + done, n - done, &s);
 
-		sent = ready == 0 ? -1 : sendmmsg(tx->fd, msgs, ready, MSG_DONTWAIT);
+		sent = ready == 0 ? -1 : sendmmsg(tx->fd, s.msgs, ready, MSG_DONTWAIT);
 		err = ready == 0 ? EMSGSIZE : errno;
 		if (sent < 0 && try_later(err)) {
 			slabio_count(&q->stats[SLABIO_TX_BACKPRESSURE], 1);
@@ -317,7 +355,7 @@ slabio_pcap_iface_burst(
 			continue;
 		}
 		for (i = 0; i < sent; i++) {
-			bytes += pkts[done + i]->pkt_len;
+			bytes += s.msgs[i].msg_len;
 			multi += pkts[done + i]->nb_segs > 1;
 		}
 		packets += sent;

@@ -3,7 +3,7 @@
  */
 
 /*
- * Mbufs into a capture file: classic pcap with nanosecond stamps in this machine's byte order.
+ * Mbufs into a capture file.
  *
  * A burst is copied into a buffer of the queue's and written with one system call before it is
  * reported as sent. So the counters are exact even on a full disk, where one sees which packets
@@ -22,37 +22,25 @@
 #include <unistd.h>
 
 #include "slabio_pcap.h"
+#include "slabio_vlan.h"
 
-struct file_header {
-	uint32_t magic;
-	uint16_t major;
-	uint16_t minor;
-	uint32_t zone;
-	uint32_t accuracy;
-	uint32_t snaplen;
-	uint32_t link_type;
-};
+#define BUF_SIZE (256 * 1024)
 
-struct packet_header {
-	uint32_t seconds;
-	uint32_t nanoseconds;
-	uint32_t captured;
-	uint32_t length;
-};
-
-_Static_assert(sizeof(struct file_header) == 24, "as the format has it");
-_Static_assert(sizeof(struct packet_header) == 16, "as the format has it");
-
-#define MAGIC_NANOSECONDS 0xa1b23c4dU
-#define BUF_SIZE	  (256 * 1024)
-
-_Static_assert(BUF_SIZE >= SLABIO_MAX_PKT + sizeof(struct packet_header), "one packet fits");
+_Static_assert(BUF_SIZE >= SLABIO_MAX_PKT + SLABIO_PCAP_OVERHEAD_MAX, "one packet fits");
 
 /* What is in the buffer: packets that nobody has written yet. */
 struct batch {
 	size_t used;
 	unsigned int packets;
 	uint64_t bytes;
+};
+
+/* What a burst has to count besides what is sent. */
+struct tally {
+	unsigned int multi;
+	unsigned int oversize;
+	unsigned int snapped;
+	unsigned int unwritten;
 };
 
 /* As many bytes as the file takes; fewer than len with a reason in err. */
@@ -76,37 +64,43 @@ write_all(int fd, const uint8_t *buf, size_t len, int *err)
 
 /* The part of a batch that made it into the file whole, when only len bytes of it did. */
 static struct batch
-whole_packets(const uint8_t *buf, size_t len)
+whole_packets(enum slabio_pcap_format format, const uint8_t *buf, size_t len)
 {
 	struct batch whole = {0};
-	struct packet_header hdr;
+	uint32_t length;
+	size_t size;
 
-	while (whole.used + sizeof(hdr) <= len) {
-		memcpy(&hdr, buf + whole.used, sizeof(hdr));
-		if (whole.used + sizeof(hdr) + hdr.captured > len)
-			break;
-		whole.used += sizeof(hdr) + hdr.captured;
+	for (;;) {
+		size = slabio_pcap_next_record(format, buf + whole.used, len - whole.used, &length);
+		if (size == 0)
+			return whole;
+		whole.used += size;
 		whole.packets++;
-		whole.bytes += hdr.captured;
+		whole.bytes += length;
 	}
-	return whole;
+}
+
+/* Cuts off what is left of something that was not written whole: the file stays a valid capture. */
+static void
+cut_file(const struct slabio_pcap_tx *tx)
+{
+	if (ftruncate(tx->fd, (off_t)tx->size) != 0 || lseek(tx->fd, (off_t)tx->size, SEEK_SET) < 0)
+		SLABIO_LOG(ERR, "%s: tx queue %u: cannot cut %s after its last whole packet: %s",
+			tx->device, tx->queue, tx->target, strerror(errno));
 }
 
 static __rte_noinline void
 write_failed(struct slabio_txq *q, struct slabio_pcap_tx *tx, unsigned int packets, int err)
 {
 	tx->failed = true;
+	tx->dropped += packets;
 	slabio_count(&q->stats[SLABIO_TX_ERRORS], packets);
 	slabio_count(&q->stats[SLABIO_TX_WRITE_ERRORS], 1);
 	SLABIO_LOG(ERR,
 		"%s: tx queue %u: cannot write %s: %s; it ends with the last whole packet, further "
-		"ones are "
-		"dropped and counted until the port is started again",
+		"ones are dropped and counted until the port is started again",
 		tx->device, q->queue_id, tx->target, strerror(err));
-	/* cut off what is left of a packet, so that the file stays a valid capture */
-	if (ftruncate(tx->fd, (off_t)tx->size) != 0 || lseek(tx->fd, (off_t)tx->size, SEEK_SET) < 0)
-		SLABIO_LOG(ERR, "%s: tx queue %u: cannot cut %s after its last whole packet: %s",
-			tx->device, q->queue_id, tx->target, strerror(errno));
+	cut_file(tx);
 }
 
 static void
@@ -120,8 +114,9 @@ flush(struct slabio_txq *q, struct slabio_pcap_tx *tx, struct batch *batch)
 		return;
 	n = write_all(tx->fd, tx->buf, batch->used, &err);
 	if (n < batch->used)
-		written = whole_packets(tx->buf, n);
+		written = whole_packets(tx->format, tx->buf, n);
 	tx->size += written.used;
+	tx->packets += batch->packets;
 	slabio_count(&q->stats[SLABIO_TX_PACKETS], written.packets);
 	slabio_count(&q->stats[SLABIO_TX_BYTES], written.bytes);
 	if (n < batch->used)
@@ -129,157 +124,305 @@ flush(struct slabio_txq *q, struct slabio_pcap_tx *tx, struct batch *batch)
 	*batch = (struct batch){0};
 }
 
+/* Goes on to the next file if this one would grow or get older than it may. */
+static __rte_noinline void
+rotate(struct slabio_txq *q, struct slabio_pcap_tx *tx, struct batch *batch, uint32_t record)
+{
+	const struct slabio_pcap_opts *opts = tx->opts;
+	bool empty = tx->size + batch->used == tx->empty_size;
+	struct timespec now;
+	bool full, old = false;
+
+	full = opts->rotate_size != 0 &&
+	       tx->size + batch->used + record + tx->stats_size > opts->rotate_size;
+	if (opts->rotate_seconds != 0) {
+		clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+		old = now.tv_sec - tx->opened.tv_sec >= (time_t)opts->rotate_seconds;
+	}
+	/* a packet that is too large for any file has one of its own */
+	if (!old && (!full || empty))
+		return;
+	flush(q, tx, batch);
+	if (tx->failed || slabio_pcap_rotate(q, tx))
+		return;
+	tx->failed = true;
+	slabio_count(&q->stats[SLABIO_TX_WRITE_ERRORS], 1);
+}
+
+__rte_noinline void
+slabio_pcap_copy_tagged(uint8_t *to, const struct rte_mbuf *m, uint32_t len)
+{
+	const uint32_t tag = slabio_vlan_tag(m), after = SLABIO_VLAN_OFFSET + sizeof(tag);
+
+	slabio_pcap_copy(to, m, 0, SLABIO_VLAN_OFFSET);
+	memcpy(to + SLABIO_VLAN_OFFSET, &tag, RTE_MIN(sizeof(tag), len - SLABIO_VLAN_OFFSET));
+	if (len > after)
+		slabio_pcap_copy(to + after, m, SLABIO_VLAN_OFFSET, len - after);
+}
+
+static inline void
+add_packet(struct slabio_txq *q, struct slabio_pcap_tx *tx, struct batch *batch,
+	const struct rte_mbuf *m, uint64_t stamp, struct slabio_pcap_record_header *h,
+	struct tally *tally)
+{
+	bool tagged = slabio_vlan_wanted(q, m);
+	uint32_t record;
+	uint8_t *to;
+
+	h->length = m->pkt_len + (tagged ? sizeof(struct rte_vlan_hdr) : 0);
+	if (unlikely(h->length > SLABIO_MAX_PKT)) {
+		tally->oversize++;
+		return;
+	}
+	h->captured = RTE_MIN(h->length, tx->snaplen);
+	record = slabio_pcap_record_size(tx->format, h->captured);
+	if (batch->used + record > BUF_SIZE)
+		flush(q, tx, batch);
+	if (tx->rotates && !tx->failed)
+		rotate(q, tx, batch, record);
+	if (unlikely(tx->failed)) {
+		tally->unwritten++;
+		return;
+	}
+	to = slabio_pcap_put_record(tx->format, tx->buf + batch->used, stamp, h);
+	if (tagged)
+		slabio_pcap_copy_tagged(to, m, h->captured);
+	else
+		slabio_pcap_copy(to, m, 0, h->captured);
+	tally->snapped += h->captured < h->length;
+	batch->used += record;
+	batch->packets++;
+	batch->bytes += h->length;
+}
+
 uint16_t
 slabio_pcap_writer_burst(
 	struct slabio_txq *q, struct slabio_pcap_tx *tx, struct rte_mbuf **pkts, uint16_t n)
 {
-	unsigned int multi = 0, oversize = 0, unwritten = 0, i;
-	struct packet_header hdr;
+	struct slabio_pcap_record_header h;
+	struct tally tally = {0};
 	struct batch batch = {0};
 	struct timespec now;
+	uint64_t stamp;
+	unsigned int i;
 
 	clock_gettime(CLOCK_REALTIME, &now);
-	hdr.seconds = (uint32_t)now.tv_sec;
-	hdr.nanoseconds = (uint32_t)now.tv_nsec;
+	stamp = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+	h.seconds = (uint32_t)now.tv_sec;
+	h.nanoseconds = (uint32_t)now.tv_nsec;
 	for (i = 0; i < n; i++) {
-		const struct rte_mbuf *m = pkts[i];
-
-		multi += m->nb_segs > 1;
-		if (unlikely(m->pkt_len > SLABIO_MAX_PKT)) {
-			oversize++;
-			continue;
-		}
-		if (batch.used + sizeof(hdr) + m->pkt_len > BUF_SIZE)
-			flush(q, tx, &batch);
-		if (unlikely(tx->failed)) {
-			unwritten++;
-			continue;
-		}
-		hdr.captured = hdr.length = m->pkt_len;
-		memcpy(tx->buf + batch.used, &hdr, sizeof(hdr));
-		slabio_pcap_copy_out(tx->buf + batch.used + sizeof(hdr), m);
-		batch.used += sizeof(hdr) + m->pkt_len;
-		batch.packets++;
-		batch.bytes += m->pkt_len;
+		tally.multi += pkts[i]->nb_segs > 1;
+		add_packet(q, tx, &batch, pkts[i], stamp, &h, &tally);
 	}
 	flush(q, tx, &batch);
-	if (multi > 0)
-		slabio_count(&q->stats[SLABIO_TX_MULTI_SEGS], multi);
-	if (oversize + unwritten > 0) {
-		slabio_count(&q->stats[SLABIO_TX_ERRORS], oversize + unwritten);
-		slabio_count(&q->stats[SLABIO_TX_OVERSIZE], oversize);
+	if (tally.multi + tally.snapped > 0) {
+		slabio_count(&q->stats[SLABIO_TX_MULTI_SEGS], tally.multi);
+		slabio_count(&q->stats[SLABIO_TX_SNAPPED], tally.snapped);
 	}
-	slabio_tx_free(q, pkts, n, multi == 0);
+	if (tally.oversize + tally.unwritten > 0) {
+		slabio_count(&q->stats[SLABIO_TX_ERRORS], tally.oversize + tally.unwritten);
+		slabio_count(&q->stats[SLABIO_TX_OVERSIZE], tally.oversize);
+		tx->packets += tally.oversize + tally.unwritten;
+		tx->dropped += tally.oversize + tally.unwritten;
+	}
+	slabio_tx_free(q, pkts, n, tally.multi == 0);
 	return n;
 }
 
-int
-slabio_pcap_writer_check(const char *device, const char *path)
+/* Whether a file can be created or written at path; 0 or a negative errno. */
+static int
+check_access(const char *path)
 {
 	char folder[PATH_MAX];
 	struct stat st;
 	char *slash;
-	int err;
 
 	if (stat(path, &st) == 0) {
-		if (!S_ISREG(st.st_mode)) {
-			SLABIO_LOG(ERR,
-				"%s: expected a regular file or nothing at tx_pcap=%s, found "
-				"something else",
-				device, path);
+		if (!S_ISREG(st.st_mode))
 			return -EINVAL;
-		}
-		if (access(path, W_OK) == 0)
-			return 0;
-		err = errno;
-	} else if (errno != ENOENT) {
-		err = errno;
-	} else if (strlen(path) >= sizeof(folder)) {
-		err = ENAMETOOLONG;
-	} else {
-		strcpy(folder, path);
-		slash = strrchr(folder, '/');
-		if (slash == NULL)
-			strcpy(folder, ".");
-		else
-			slash[slash == folder ? 1 : 0] = '\0';
-		if (access(folder, W_OK | X_OK) == 0)
-			return 0;
-		err = errno;
+		return access(path, W_OK) == 0 ? 0 : -errno;
 	}
-	SLABIO_LOG(ERR, "%s: expected to be able to write tx_pcap=%s, found: %s", device, path,
-		strerror(err));
-	return -err;
+	if (errno != ENOENT)
+		return -errno;
+	if (strlen(path) >= sizeof(folder))
+		return -ENAMETOOLONG;
+	strcpy(folder, path);
+	slash = strrchr(folder, '/');
+	if (slash == NULL)
+		strcpy(folder, ".");
+	else
+		slash[slash == folder ? 1 : 0] = '\0';
+	return access(folder, W_OK | X_OK) == 0 ? 0 : -errno;
 }
 
-static int
-write_file_header(int fd)
+int
+slabio_pcap_writer_check(const char *device, const struct slabio_pcap_opts *opts, const char *path)
 {
-	const struct file_header header = {
-		.magic = MAGIC_NANOSECONDS,
-		.major = 2,
-		.minor = 4,
-		.snaplen = SLABIO_MAX_PKT,
-		.link_type = DLT_EN10MB,
-	};
+	char *name = slabio_pcap_rotate_name(opts, path, 1);
+	int ret = name == NULL ? -ENOMEM : check_access(name);
+
+	if (ret == -EINVAL)
+		SLABIO_LOG(ERR,
+			"%s: expected a regular file or nothing at tx_pcap=%s, found something "
+			"else",
+			device, name);
+	else if (ret != 0)
+		SLABIO_LOG(ERR, "%s: expected to be able to write tx_pcap=%s, found: %s", device,
+			name == NULL ? path : name, strerror(-ret));
+	free(name);
+	return ret;
+}
+
+/* Writes the header of a file that is locked for us. */
+static int
+begin_file(struct slabio_pcap_tx *tx)
+{
+	uint8_t header[SLABIO_PCAP_HEADER_MAX];
+	struct timespec now;
 	int err = 0;
 
-	write_all(fd, (const uint8_t *)&header, sizeof(header), &err);
+	if (ftruncate(tx->fd, 0) != 0)
+		return -errno;
+	tx->size = slabio_pcap_put_header(tx->format, header, &tx->about);
+	tx->empty_size = tx->size;
+	tx->packets = 0;
+	tx->dropped = 0;
+	tx->summarized = 0;
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &tx->opened);
+	clock_gettime(CLOCK_REALTIME, &now);
+	tx->from = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+	write_all(tx->fd, header, tx->size, &err);
 	return -err;
 }
 
 int
-slabio_pcap_writer_open(struct slabio_pcap_tx *tx, const char *device, const char *path)
+slabio_pcap_writer_create(struct slabio_pcap_tx *tx)
 {
+	char *name = slabio_pcap_rotate_name(tx->opts, tx->path, tx->number);
 	bool created = true;
-	int ret, fd;
+	int ret;
 
-	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-	if (fd < 0 && errno == EEXIST) {
+	if (name == NULL)
+		return -ENOMEM;
+	tx->fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	if (tx->fd < 0 && errno == EEXIST) {
 		created = false;
-		fd = open(path, O_WRONLY | O_CLOEXEC);
+		tx->fd = open(name, O_WRONLY | O_CLOEXEC);
 	}
-	if (fd < 0) {
+	if (tx->fd < 0) {
 		ret = -errno;
-		SLABIO_LOG(ERR, "%s: cannot create tx_pcap=%s: %s", device, path, strerror(-ret));
+		SLABIO_LOG(
+			ERR, "%s: cannot create tx_pcap=%s: %s", tx->device, name, strerror(-ret));
+		free(name);
 		return ret;
 	}
 	/* two ports that write one file would make it unreadable: the second is refused */
-	if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+	if (flock(tx->fd, LOCK_EX | LOCK_NB) != 0) {
 		SLABIO_LOG(ERR,
-			"%s: expected tx_pcap=%s for this port alone, another one is writing it",
-			device, path);
-		close(fd);
-		return -EBUSY;
+			"%s: expected tx_pcap=%s for this port alone, another one is using it",
+			tx->device, name);
+		created = false;
+		ret = -EBUSY;
+	} else {
+		ret = begin_file(tx);
+		if (ret != 0)
+			SLABIO_LOG(ERR, "%s: cannot write tx_pcap=%s: %s", tx->device, name,
+				strerror(-ret));
 	}
-	tx->buf = malloc(BUF_SIZE);
-	ret = tx->buf == NULL ? -ENOMEM : 0;
-	if (ret == 0 && ftruncate(fd, 0) != 0)
-		ret = -errno;
-	if (ret == 0)
-		ret = write_file_header(fd);
+	if (ret == 0) {
+		tx->name = name;
+		tx->target = name;
+		return 0;
+	}
+	if (created)
+		unlink(name);
+	close(tx->fd);
+	tx->fd = -1;
+	free(name);
+	return ret;
+}
+
+int
+slabio_pcap_writer_open(
+	struct slabio_pcap_tx *tx, struct rte_eth_dev *eth, const char *path, uint16_t queue)
+{
+	const struct slabio_pcap_opts *opts = &slabio_pcap_args(eth)->pcap;
+	const struct slabio_dev *dev = eth->data->dev_private;
+	size_t len = strlen(path);
+	int ret;
+
+	*tx = (struct slabio_pcap_tx){
+		.fd = -1,
+		.buf = malloc(BUF_SIZE),
+		.opts = opts,
+		.device = eth->data->name,
+		.path = path,
+		.queue = queue,
+		.number = 1,
+		.snaplen = opts->snaplen == 0 ? SLABIO_MAX_PKT : opts->snaplen,
+		.rotates = slabio_pcap_rotates(opts),
+		.format = opts->format,
+		.about = {eth->data->name, queue, opts->snaplen, dev->mac},
+	};
+	if (tx->buf == NULL) {
+		SLABIO_LOG(ERR, "%s: no memory to write tx_pcap=%s", tx->device, path);
+		return -ENOMEM;
+	}
+	if (tx->format == SLABIO_FORMAT_BY_SUFFIX)
+		tx->format = len > 7 && strcmp(path + len - 7, ".pcapng") == 0
+				     ? SLABIO_FORMAT_PCAPNG
+				     : SLABIO_FORMAT_PCAP;
+	tx->stats_size = tx->format == SLABIO_FORMAT_PCAPNG ? SLABIO_PCAP_STATS_MAX : 0;
+	ret = slabio_pcap_writer_create(tx);
 	if (ret != 0) {
-		SLABIO_LOG(ERR, "%s: cannot write tx_pcap=%s: %s", device, path, strerror(-ret));
-		if (created)
-			unlink(path);
-		close(fd);
 		free(tx->buf);
-		tx->buf = NULL;
-		return ret;
+		*tx = (struct slabio_pcap_tx){.fd = -1};
 	}
-	tx->fd = fd;
-	tx->device = device;
-	tx->target = path;
-	tx->size = sizeof(struct file_header);
-	return 0;
+	return ret;
+}
+
+void
+slabio_pcap_writer_summarize(struct slabio_pcap_tx *tx)
+{
+	uint8_t block[SLABIO_PCAP_STATS_MAX];
+	struct slabio_pcap_summary summary;
+	struct timespec now;
+	int err = 0;
+	size_t len;
+
+	if (tx->fd < 0 || tx->format != SLABIO_FORMAT_PCAPNG || tx->packets == tx->summarized)
+		return;
+	clock_gettime(CLOCK_REALTIME, &now);
+	summary = (struct slabio_pcap_summary){tx->from,
+		(uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec, tx->packets,
+		tx->dropped};
+	len = slabio_pcapng_put_stats(block, &summary);
+	if (write_all(tx->fd, block, len, &err) < len) {
+		cut_file(tx);
+		if (!tx->failed)
+			SLABIO_LOG(ERR, "%s: tx queue %u: no statistics at the end of %s: %s",
+				tx->device, tx->queue, tx->target, strerror(err));
+		return;
+	}
+	tx->size += len;
+	tx->summarized = tx->packets;
+}
+
+void
+slabio_pcap_writer_finish(struct slabio_pcap_tx *tx)
+{
+	slabio_pcap_writer_summarize(tx);
+	if (tx->fd >= 0 && close(tx->fd) != 0)
+		SLABIO_LOG(ERR, "%s: %s may be incomplete: %s", tx->device, tx->target,
+			strerror(errno));
+	free(tx->name);
 }
 
 void
 slabio_pcap_writer_close(struct slabio_pcap_tx *tx)
 {
-	if (tx->fd >= 0 && close(tx->fd) != 0)
-		SLABIO_LOG(ERR, "%s: %s may be incomplete: %s", tx->device, tx->target,
-			strerror(errno));
+	if (tx->fd >= 0)
+		slabio_pcap_writer_finish(tx);
 	free(tx->buf);
 	*tx = (struct slabio_pcap_tx){.fd = -1};
 }
