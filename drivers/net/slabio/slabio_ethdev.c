@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <time.h>
 
 #include <rte_mbuf_dyn.h>
 #include <bus_vdev_driver.h>
@@ -524,6 +525,17 @@ slabio_vlan_offload_set(struct rte_eth_dev *eth, int mask)
 	return 0;
 }
 
+/* The clock that receive timestamps are in. */
+static int
+slabio_read_clock(struct rte_eth_dev *eth __rte_unused, uint64_t *now)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	*now = (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+	return 0;
+}
+
 static int
 slabio_pool_ops_supported(struct rte_eth_dev *eth __rte_unused, const char *pool)
 {
@@ -545,6 +557,7 @@ static const struct eth_dev_ops slabio_ops = {
 	.allmulticast_disable = slabio_allmulticast_disable,
 	.mac_addr_set = slabio_mac_set,
 	.mtu_set = slabio_mtu_set,
+	.read_clock = slabio_read_clock,
 	.vlan_offload_set = slabio_vlan_offload_set,
 	.stats_get = slabio_stats_get,
 	.stats_reset = slabio_stats_reset,

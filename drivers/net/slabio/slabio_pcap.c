@@ -120,8 +120,12 @@ pcap_open_port(struct rte_eth_dev *eth)
 	if (ret != 0) {
 		eth->process_private = NULL;
 		free(port);
+		return ret;
 	}
-	return ret;
+	/* of other ports the link does not change */
+	if (args->pcap_iface != NULL || args->pcap.eof_link_down)
+		eth->data->dev_flags |= RTE_ETH_DEV_INTR_LSC;
+	return 0;
 }
 
 static void
@@ -162,6 +166,7 @@ pcap_stop(struct rte_eth_dev *eth)
 	struct slabio_dev *dev = eth->data->dev_private;
 	uint16_t i;
 
+	slabio_pcap_link_stop(eth);
 	if (dev->args.pcap_iface != NULL)
 		slabio_pcap_iface_missed(eth);
 	for (i = 0; i < SLABIO_MAX_QUEUES; i++) {
@@ -201,10 +206,11 @@ start_rx(struct rte_eth_dev *eth, uint16_t i)
 	struct slabio_pcap_port *port = eth->process_private;
 	const struct slabio_args *args = slabio_pcap_args(eth);
 
-	if (i < args->nb_rx_pcap || args->pcap.spread)
+	if (i < args->nb_rx_pcap || (args->nb_rx_pcap > 0 && args->pcap.spread))
 		return start_rx_file(eth, i);
-	if (i == 0 && args->pcap_iface != NULL)
-		return slabio_pcap_iface_rx_open(&port->rx[i], eth);
+	if (args->pcap_iface != NULL && (i == 0 || args->pcap.spread))
+		return slabio_pcap_iface_rx_open(
+			&port->rx[i], eth, i, args->pcap.spread ? eth->data->nb_rx_queues : 1);
 	return 0;
 }
 
@@ -264,16 +270,11 @@ pcap_start(struct rte_eth_dev *eth)
 		ret = start_tx(eth, i);
 		dev->txq[i].be = &port->tx[i];
 	}
+	if (ret == 0)
+		ret = slabio_pcap_link_start(eth);
 	if (ret != 0)
 		pcap_stop(eth);
 	return ret;
-}
-
-static void
-pcap_link(struct rte_eth_dev *eth, struct rte_eth_link *link)
-{
-	if (slabio_pcap_args(eth)->pcap_iface != NULL)
-		slabio_pcap_iface_link(eth, link);
 }
 
 /* A capture file has no filter in front of it: its packets arrive in any mode. */
@@ -320,7 +321,7 @@ const struct slabio_backend slabio_pcap_backend = {
 	.info = pcap_info,
 	.start = pcap_start,
 	.stop = pcap_stop,
-	.link = pcap_link,
+	.link = slabio_pcap_link,
 	.promiscuous = pcap_promiscuous,
 	.allmulticast = pcap_allmulticast,
 	.mac_set = pcap_mac_set,

@@ -21,6 +21,7 @@
  *     slabio_pcap_format.c  and how they lie there
  *     slabio_pcap_rotate.c  or into a series of files
  *     slabio_pcap_iface.c   what there is to an interface: opening, sending, link, modes
+ *     slabio_pcap_link.c    link state and its changes
  *     slabio_pcap_args.c    device arguments
  */
 
@@ -83,6 +84,7 @@ struct slabio_pcap_rx {
 	struct slabio_pcap_pace pace;
 	struct slabio_pcap_walk walk;
 	_Atomic uint32_t *sources_ended; /* the port's */
+	uint32_t last_drops;		 /* live: what libpcap said last */
 };
 
 /** Where packets of one transmit queue go. Without a descriptor they are dropped and counted. */
@@ -124,8 +126,8 @@ struct slabio_pcap_iface {
 	bool has_mac;
 	struct rte_ether_addr own_mac; /* the interface's */
 	struct rte_ether_addr mac;     /* one that it receives besides */
+	uint16_t group;		       /* of sockets among which the kernel spreads flows */
 	rte_spinlock_t stats_lock;
-	uint32_t last_drops; /* what libpcap said last */
 };
 
 struct slabio_pcap_port {
@@ -200,9 +202,16 @@ char *slabio_pcap_rotate_name(
 /** Goes on to the next file of the series; false after a message, with the file as it was. */
 bool slabio_pcap_rotate(struct slabio_txq *q, struct slabio_pcap_tx *tx);
 
+void slabio_pcap_link(struct rte_eth_dev *eth, struct rte_eth_link *link);
+/** Watches the link from now on if the application wants to hear of its changes. */
+int slabio_pcap_link_start(struct rte_eth_dev *eth);
+void slabio_pcap_link_stop(struct rte_eth_dev *eth);
+
 int slabio_pcap_iface_open(struct rte_eth_dev *eth);
 void slabio_pcap_iface_close(struct rte_eth_dev *eth);
-int slabio_pcap_iface_rx_open(struct slabio_pcap_rx *rx, struct rte_eth_dev *eth);
+/** Opens one of so many sources among which the kernel spreads the interface's flows. */
+int slabio_pcap_iface_rx_open(
+	struct slabio_pcap_rx *rx, struct rte_eth_dev *eth, uint16_t queue, uint16_t nb_queues);
 int slabio_pcap_iface_tx_open(struct slabio_pcap_tx *tx, const struct slabio_pcap_iface *iface,
 	const char *device, const char *name);
 void slabio_pcap_iface_tx_close(struct slabio_pcap_tx *tx);

@@ -200,7 +200,7 @@ static const struct option options[] = {
 		"one from 1kbps to 1000Gbps",
 		set_pace, NEEDS_RX_FILE},
 	{"loop", "endless or a number of rounds from 1 to 1000000000", set_loop, NEEDS_RX_FILE},
-	{"rx_spread", "flow", set_spread, NEEDS_RX_FILE},
+	{"rx_spread", "flow", set_spread, NEEDS_RX},
 	{"snaplen", "a number of bytes from 14 to 65535", set_snaplen, 0},
 	{"eof", "keep or link_down", set_eof, NEEDS_RX_FILE},
 	{"tx_format", "pcap or pcapng", set_format, NEEDS_TX_FILE},
@@ -287,7 +287,7 @@ slabio_pcap_opts_check(const char *name, const struct slabio_args *args)
 
 	if (ret != 0)
 		return ret;
-	if (opts->spread && args->nb_rx_pcap != 1) {
+	if (opts->spread && args->nb_rx_pcap > 1) {
 		SLABIO_LOG(ERR,
 			"%s: expected one rx_pcap= together with rx_spread=, found %u; leave out "
 			"rx_spread= for one file per queue",

@@ -28,6 +28,7 @@
 
 /* Room for packets that arrive while the application does something else. */
 #define CAPTURE_BUFFER (32 * 1024 * 1024)
+#define DISCARD_MAX    1000000
 #define SEND_MAX       64
 #define SEND_IOV       (4 * SEND_MAX)
 
@@ -129,7 +130,7 @@ slabio_pcap_iface_close(struct rte_eth_dev *eth)
 }
 
 static int
-activate(pcap_t *handle, const char *device, const char *name, uint32_t snaplen)
+activate(pcap_t *handle, const char *device, const char *name, uint32_t snaplen, int buffer_size)
 {
 	char reason[PCAP_ERRBUF_SIZE];
 	int ret;
@@ -138,7 +139,7 @@ activate(pcap_t *handle, const char *device, const char *name, uint32_t snaplen)
 	pcap_set_promisc(handle, 0);
 	pcap_set_immediate_mode(handle, 1);
 	pcap_set_timeout(handle, 1);
-	pcap_set_buffer_size(handle, CAPTURE_BUFFER);
+	pcap_set_buffer_size(handle, buffer_size);
 	pcap_set_tstamp_precision(handle, PCAP_TSTAMP_PRECISION_NANO);
 	ret = pcap_activate(handle);
 	if (ret < 0) {
@@ -169,8 +170,52 @@ activate(pcap_t *handle, const char *device, const char *name, uint32_t snaplen)
 	return 0;
 }
 
+/* What arrived before the queue had its share only is in another queue too. */
+static void
+discard(pcap_t *handle)
+{
+	struct pcap_pkthdr *hdr;
+	const u_char *data;
+	unsigned int i;
+
+	for (i = 0; i < DISCARD_MAX && pcap_next_ex(handle, &hdr, &data) == 1; i++)
+		;
+}
+
+/* Makes a source one of the group among which the kernel spreads flows. The first founds it. */
+static int
+join(struct rte_eth_dev *eth, pcap_t *handle, uint16_t queue)
+{
+	struct slabio_pcap_iface *iface = iface_of(eth);
+	uint32_t group = PACKET_FANOUT_HASH << 16;
+	int fd = pcap_fileno(handle), ret;
+	socklen_t len = sizeof(group);
+
+	if (queue == 0)
+		group |= (uint32_t)PACKET_FANOUT_FLAG_UNIQUEID << 16;
+	else
+		group |= iface->group;
+	ret = setsockopt(fd, SOL_PACKET, PACKET_FANOUT, &group, sizeof(group));
+	if (ret == 0 && queue == 0) {
+		ret = getsockopt(fd, SOL_PACKET, PACKET_FANOUT, &group, &len);
+		iface->group = group & UINT16_MAX;
+	}
+	if (ret != 0) {
+		ret = -errno;
+		SLABIO_LOG(ERR,
+			"%s: the kernel cannot spread flows of pcap_iface=%s over queues: %s; "
+			"leave out rx_spread=",
+			eth->data->name, name_of(eth), strerror(-ret));
+		return ret;
+	}
+	if (queue > 0)
+		discard(handle);
+	return 0;
+}
+
 int
-slabio_pcap_iface_rx_open(struct slabio_pcap_rx *rx, struct rte_eth_dev *eth)
+slabio_pcap_iface_rx_open(
+	struct slabio_pcap_rx *rx, struct rte_eth_dev *eth, uint16_t queue, uint16_t nb_queues)
 {
 	const struct slabio_pcap_opts *opts = &slabio_pcap_args(eth)->pcap;
 	const char *device = eth->data->name, *name = name_of(eth);
@@ -182,9 +227,11 @@ slabio_pcap_iface_rx_open(struct slabio_pcap_rx *rx, struct rte_eth_dev *eth)
 		SLABIO_LOG(ERR, "%s: cannot receive from pcap_iface=%s: %s", device, name, reason);
 		return -EIO;
 	}
-	ret = activate(handle, device, name, opts->snaplen);
+	ret = activate(handle, device, name, opts->snaplen, CAPTURE_BUFFER / nb_queues);
 	if (ret == 0 && opts->filter != NULL)
 		ret = slabio_pcap_filter_live(handle, device, opts->filter);
+	if (ret == 0 && nb_queues > 1)
+		ret = join(eth, handle, queue);
 	if (ret != 0) {
 		pcap_close(handle);
 		return ret;
@@ -201,7 +248,6 @@ slabio_pcap_iface_rx_open(struct slabio_pcap_rx *rx, struct rte_eth_dev *eth)
 		.batch = 1,
 		.nb_queues = 1,
 	};
-	iface_of(eth)->last_drops = 0;
 	return 0;
 }
 
@@ -485,13 +531,18 @@ slabio_pcap_iface_missed(struct rte_eth_dev *eth)
 	struct slabio_pcap_port *port = eth->process_private;
 	struct slabio_dev *dev = eth->data->dev_private;
 	struct pcap_stat stat;
+	uint16_t i;
 
 	/* any thread may ask for statistics, libpcap answers one at a time */
 	rte_spinlock_lock(&port->iface.stats_lock);
-	if (port->rx[0].handle != NULL && pcap_stats(port->rx[0].handle, &stat) == 0) {
+	for (i = 0; i < SLABIO_MAX_QUEUES; i++) {
+		struct slabio_pcap_rx *rx = &port->rx[i];
+
+		if (rx->handle == NULL || pcap_stats(rx->handle, &stat) != 0)
+			continue;
 		/* counts since activation, modulo 2^32 */
-		slabio_count(&dev->missed, (uint32_t)stat.ps_drop - port->iface.last_drops);
-		port->iface.last_drops = stat.ps_drop;
+		slabio_count(&dev->missed, (uint32_t)stat.ps_drop - rx->last_drops);
+		rx->last_drops = stat.ps_drop;
 	}
 	rte_spinlock_unlock(&port->iface.stats_lock);
 }
