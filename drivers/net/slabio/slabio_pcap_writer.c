@@ -299,6 +299,10 @@ int
 slabio_pcap_writer_create(struct slabio_pcap_tx *tx)
 {
 	char *name = slabio_pcap_rotate_name(tx->opts, tx->path, tx->number);
+	/* the first file is opened at a start, which fails; for others the queue stops */
+	const char *then = tx->number == 1 ? ""
+					   : "; packets are dropped and counted until the port is "
+					     "started again";
 	bool created = true;
 	int ret;
 
@@ -319,15 +323,16 @@ slabio_pcap_writer_create(struct slabio_pcap_tx *tx)
 	/* two ports that write one file would make it unreadable: the second is refused */
 	if (flock(tx->fd, LOCK_EX | LOCK_NB) != 0) {
 		SLABIO_LOG(ERR,
-			"%s: expected tx_pcap=%s for this port alone, another one is using it",
-			tx->device, name);
+			"%s: tx queue %u: expected tx_pcap=%s for this port alone, another one is "
+			"using it%s",
+			tx->device, tx->queue, name, then);
 		created = false;
 		ret = -EBUSY;
 	} else {
 		ret = begin_file(tx);
 		if (ret != 0)
-			SLABIO_LOG(ERR, "%s: cannot write tx_pcap=%s: %s", tx->device, name,
-				strerror(-ret));
+			SLABIO_LOG(ERR, "%s: tx queue %u: cannot write tx_pcap=%s: %s%s",
+				tx->device, tx->queue, name, strerror(-ret), then);
 	}
 	if (ret == 0) {
 		tx->name = name;

@@ -9,20 +9,8 @@ import os
 import re
 import subprocess
 
-from testpmd import Testpmd, check, data, equal, need_root, run
+from testpmd import Testpmd, check, data, equal, run, small_disk
 import pcapcmp
-
-
-@contextlib.contextmanager
-def small_disk(folder, size):
-    need_root()
-    path = os.path.join(folder, "disk")
-    os.mkdir(path)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "slabio-test", path], check=True)
-    try:
-        yield path
-    finally:
-        subprocess.run(["umount", path], check=True)
 
 
 def wrong_arguments_are_refused_with_one_clear_message(folder):
@@ -41,6 +29,35 @@ def wrong_arguments_are_refused_with_one_clear_message(folder):
         (f"rx_pcap={good},mac=02:00:00", "expected mac= with a unicast address"),
         (f"rx_pcap={good},mac=03:00:00:00:00:01", "found '03:00:00:00:00:01'"),
         (f"rx_pcap={good},mac=02:00:00:00:00:01,mac=02:00:00:00:00:01", "expected one mac="),
+        (f"rx_pcap={good},filter=udp&&&", "parse filter expression: syntax error"),
+        (f"rx_pcap={good},filter=udp,filter=tcp", "expected one filter=, found a second: tcp"),
+        ("pcap_iface=lo,filter=no-such-host-name.invalid", "at filter=no-such-host-name.invalid"),
+        (f"tx_pcap={out},filter=udp", "expected rx_pcap= or pcap_iface= together with filter="),
+        (f"rx_pcap={good},filter=", "expected a value after filter="),
+        *[(f"rx_pcap={good},pace={wrong}", f"expected pace= with full, original, a factor")
+          for wrong in ("fast", "0x", "1001x", "-1x", "1e3pps", "0pps", "2Gpps", "1..5x", "5", "1bps",
+                        "10Mbpsx", "kpps", "inf", "1." + "0" * 40 + "x", "99999999999999999999G")],
+        (f"tx_pcap={out},pace=2x", "expected rx_pcap= together with pace=, found no file to read"),
+        ("pcap_iface=lo,pace=1kpps", "expected rx_pcap= together with pace=, found pcap_iface="),
+        *[(f"rx_pcap={good},loop={wrong}", "expected loop= with endless or a number of rounds")
+          for wrong in ("0", "-1", "1.5", "forever", "1000000001", "2x")],
+        ("pcap_iface=lo,loop=2", "expected rx_pcap= together with loop="),
+        (f"rx_pcap={good},rx_spread=hash", "expected rx_spread= with flow, found 'hash'"),
+        (f"rx_pcap={good},rx_pcap={good},rx_spread=flow", "expected one rx_pcap= together with rx_spread="),
+        *[(f"rx_pcap={good},snaplen={wrong}", "expected snaplen= with a number of bytes from 14 to 65535")
+          for wrong in ("0", "13", "65536", "64.5", "all")],
+        (f"rx_pcap={good},eof=1", "expected eof= with keep or link_down, found '1'"),
+        ("pcap_iface=lo,eof=link_down", "expected rx_pcap= together with eof="),
+        (f"rx_pcap={good},eof=link_down,loop=endless", "expected either eof=link_down or loop=endless"),
+        (f"tx_pcap={out},tx_format=erf", "expected tx_format= with pcap or pcapng, found 'erf'"),
+        (f"rx_pcap={good},tx_format=pcap", "expected tx_pcap= together with tx_format="),
+        *[(f"tx_pcap={out},rotate_size={wrong}", "expected rotate_size= with a number of bytes")
+          for wrong in ("999", "1001G", "1T", "-5")],
+        *[(f"tx_pcap={out},rotate_time={wrong}", "expected rotate_time= with a number of seconds")
+          for wrong in ("0", "2592001", "0.5", "1h")],
+        (f"tx_pcap={out},rotate_size=1M,rotate_files=0", "expected rotate_files= with a number of files"),
+        (f"tx_pcap={out},rotate_files=3", "expected rotate_size= or rotate_time= together with rotate_files="),
+        ("pcap_iface=lo,rotate_size=1M", "expected tx_pcap= together with rotate_size=, found pcap_iface="),
         (",".join(f"tx_pcap=o{i}" for i in range(17)), "expected tx_pcap= at most 16 times"),
         (f"tx_pcap={out},tx_pcap={out}", "expected each tx_pcap= to be a file of its own"),
         (f"rx_pcap={good},tx_pcap={good}", "to be different files"),

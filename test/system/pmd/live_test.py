@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 
-from testpmd import SKIP, Testpmd, check, data, equal, run, wait_for
+from testpmd import SKIP, Skip, Testpmd, check, data, equal, run, wait_for
 import pcapcmp
 
 PACKET_OUTGOING = 4
@@ -209,6 +209,112 @@ def what_cannot_be_sent_is_counted_and_said_once(folder):
         pmd.quit()
 
 
+def an_interfaces_packets_are_filtered_by_the_kernel_and_cut(_):
+    veths("a")
+    every = pcapcmp.read(data("main.pcap"))
+    wanted = [p for p in every if p.data[12:14] == b"\x86\xdd"]
+    with Testpmd(["net_slabio0,pcap_iface=a0,filter=ip6 and not vlan,snaplen=70"]) as pmd, Wire("a1") as wire:
+        pmd.commands("set fwd rxonly", "start")
+        wire.send(every)
+        stats = pmd.wait_stats(0, "ip6", rx_good_packets=len(wanted))
+        time.sleep(0.1)
+        equal(pmd.stats(0)["rx_good_packets"], len(wanted), "packets that the filter lets through")
+        equal(stats["rx_good_bytes"], sum(min(70, len(p.data)) for p in wanted), "bytes")
+        equal(stats["rx_q0_snapped"], sum(len(p.data) > 70 for p in wanted), "rx_q0_snapped")
+        pmd.quit()
+
+
+def an_interfaces_flows_are_spread_over_queues(folder):
+    veths("a")
+    pkts = []
+    for i in range(600):
+        ends = bytes([10, 0, 0, i % 30 + 1, 10, 0, 1, 1])
+        ip = b"\x45\0\0\x30\0\0\0\0\x40\x11\0\0" + ends + bytes([4, i % 30, 0, 9, 0, 28, 0, 0]) + bytes(20)
+        pkts.append(pcapcmp.Packet(b"\xff" * 6 + b"\2\0\0\0\0\1\x08\0" + ip[:-2] + i.to_bytes(2, "big")))
+    outs = [os.path.join(folder, f"q{i}.pcap") for i in range(3)]
+    with Testpmd(["net_slabio0,pcap_iface=a0,rx_spread=flow,filter=udp",
+                  "net_slabio1," + ",".join(f"tx_pcap={o}" for o in outs)],
+                 options=["--rxq=3", "--txq=3"]) as pmd, Wire("a1") as wire:
+        pmd.commands("set fwd io", "start")
+        for rounds in (1, 2):
+            wire.send(pkts)
+            stats = pmd.wait_stats(0, "spread", rx_good_packets=rounds * len(pkts))
+            pmd.command("stop")
+            equal(stats["rx_good_packets"], rounds * len(pkts), "packets received, each once")
+            # the group of queues is founded anew at each start
+            pmd.commands("port stop 0", "port start 0", "start")
+        pmd.quit()
+    found = [pcapcmp.read(o) for o in outs]
+    diff = pcapcmp.compare(pkts * 2, sum(found, []), macs=True, order="none")
+    check(not diff, diff)
+    flows = [{p.data[26:38] for p in q[: len(q) // 2]} for q in found]
+    check(sum(map(bool, flows)) > 1, "all flows are on one queue")
+    check(not flows[0] & flows[1] and not flows[0] & flows[2] and not flows[1] & flows[2], "a flow is on two queues")
+
+
+def packets_wait_while_the_interface_has_no_room(folder):
+    """Behind a slow queueing discipline the kernel says first that the socket's buffer is full, then that the
+    queue is: what it did not take stays with the application."""
+    if shutil.which("tc") is None:
+        raise Skip("tc is not installed")
+    pkts = [pcapcmp.Packet(b"\xff" * 6 + bytes(6) + b"\x88\xb5" + i.to_bytes(2, "big") + bytes(984))
+            for i in range(900)]
+    into = os.path.join(folder, "in.pcap")
+    pcapcmp.write(into, pkts)
+    for limit in ("200k", "4k"):
+        veths("a")
+        shaper = ["tc", "qdisc", "add", "dev", "a0", "root", "tbf", "rate", "8mbit", "burst", "4k", "limit", limit]
+        if subprocess.run(shaper, capture_output=True).returncode != 0:
+            raise Skip("the kernel has no tbf")
+        with Testpmd([f"net_slabio0,rx_pcap={into}", "net_slabio1,pcap_iface=a0"]) as pmd, Wire("a1") as wire:
+            pmd.commands("set fwd io retry", "set burst tx delay 1000 retry 64", "start")
+            found = wire.receive(len(pkts), 15)
+            pmd.command("stop")
+            stats = pmd.stats(1)
+            pmd.commands("port stop all")
+            pmd.mbufs_back()
+            pmd.quit()
+        check(stats["tx_q0_backpressure"] > 0, f"the kernel always had room ({limit})")
+        equal(stats["tx_errors"], 0, f"tx_errors ({limit})")
+        equal(stats["tx_good_packets"], len(pkts), f"packets sent ({limit})")
+        diff = pcapcmp.compare(pkts, found, macs=True, order="total")
+        check(not diff, f"{limit}: {diff}")
+
+
+def tags_are_inserted_between_the_pieces_of_a_packet(folder):
+    veths("a")
+    for end in ("a0", "a1"):
+        ip("link", "set", end, "mtu", "9100")
+    once = [p for p in pcapcmp.read(data("jumbo.pcap")) if p.data[12:14] != b"\x81\0" and len(p.data) < 9100]
+    check(any(len(p.data) > 8000 for p in once), "the capture has no large packets")
+    into, out = os.path.join(folder, "in.pcap"), os.path.join(folder, "out.pcap")
+    pcapcmp.write(into, once)
+    # a few segments, and more than one call can take in pieces
+    for size in (2048 + 128, 192):
+        with Testpmd([f"net_slabio0,rx_pcap={into}", "net_slabio1,pcap_iface=a0", "net_slabio2,pcap_iface=a1",
+                      f"net_slabio3,tx_pcap={out}"],
+                     options=[f"--mbuf-size={size}", "--total-num-mbufs=16384"]) as pmd:
+            pmd.commands("port stop 1", "tx_vlan set 1 0x123", "port start 1", "set fwd mac", "start")
+            stats = pmd.wait_stats(3, f"tagged, mbufs of {size}", tx_good_packets=len(once))
+            equal(pmd.stats(1)["tx_good_bytes"], sum(len(p.data) + 4 for p in once), "bytes sent")
+            equal(stats["tx_good_packets"], len(once), "packets received")
+            pmd.quit()
+        expected = [pcapcmp.Packet(p.data[:12] + b"\x81\x00\x01\x23" + p.data[12:]) for p in once]
+        diff = pcapcmp.compare(expected, pcapcmp.read(out), order="total")
+        check(not diff, f"mbufs of {size}: {diff}")
+
+
+def applications_hear_of_link_changes(_):
+    veths("a")
+    with Testpmd(["net_slabio0,pcap_iface=a0"]) as pmd:
+        for state in ("down", "up"):
+            since = len(pmd.output)
+            ip("link", "set", "a1", state)
+            pmd.expect("Port 0: link state change event", since)
+            check(f"Link status: {state}" in pmd.command("show port info 0"), f"link {state}")
+        pmd.quit()
+
+
 if __name__ == "__main__":
     if "SLABIO_TEST_IN_NETNS" not in os.environ:
         if os.geteuid() != 0 or not all(map(shutil.which, ("unshare", "ip", "ethtool"))):
@@ -222,4 +328,9 @@ if __name__ == "__main__":
         tags_and_chains_of_mbufs_pass_both_ways,
         modes_address_and_mtu_reach_the_interface_and_are_undone,
         link_state_is_the_interfaces_and_traffic_goes_on_after_a_flap,
-        what_cannot_be_sent_is_counted_and_said_once)
+        what_cannot_be_sent_is_counted_and_said_once,
+        an_interfaces_packets_are_filtered_by_the_kernel_and_cut,
+        an_interfaces_flows_are_spread_over_queues,
+        packets_wait_while_the_interface_has_no_room,
+        tags_are_inserted_between_the_pieces_of_a_packet,
+        applications_hear_of_link_changes)

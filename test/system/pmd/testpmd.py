@@ -114,6 +114,18 @@ def workdir():
         shutil.rmtree(runtime, ignore_errors=True)
 
 
+@contextlib.contextmanager
+def small_disk(folder, size):
+    need_root()
+    path = os.path.join(folder, "disk")
+    os.mkdir(path)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "slabio-test", path], check=True)
+    try:
+        yield path
+    finally:
+        subprocess.run(["umount", path], check=True)
+
+
 def wait_for(condition, what, timeout=TIMEOUT):
     """Waits until condition() is true, and returns what it returned."""
     end = time.monotonic() + timeout
