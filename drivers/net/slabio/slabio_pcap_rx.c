@@ -30,25 +30,29 @@ struct supply {
 	unsigned int batch; /* how many to take when there are none left */
 };
 
-static struct rte_mbuf *
-supply_one(struct supply *s)
+/* When there are no mbufs left: some more, or one, or NULL. */
+static __rte_noinline struct rte_mbuf *
+supply_more(struct supply *s)
 {
-	if (s->left == 0 && s->batch > 1 && rte_pktmbuf_alloc_bulk(s->mp, s->mbufs, s->batch) == 0)
-		s->left = s->batch;
-	if (s->left == 0)
+	if (s->batch == 1 || rte_pktmbuf_alloc_bulk(s->mp, s->mbufs, s->batch) != 0)
 		return rte_pktmbuf_alloc(s->mp);
-	return s->mbufs[--s->left];
+	s->left = s->batch - 1;
+	return s->mbufs[s->left];
 }
 
-/* A chain of mbufs with the packet in it, or NULL if there were not enough of them. */
-static struct rte_mbuf *
-to_mbufs(struct supply *s, const u_char *data, uint32_t len)
+static inline struct rte_mbuf *
+supply_one(struct supply *s)
 {
-	struct rte_mbuf *head = supply_one(s), *last = head;
+	return likely(s->left > 0) ? s->mbufs[--s->left] : supply_more(s);
+}
+
+/* A chain of mbufs with a packet that does not fit into one; NULL if there were not enough. */
+static __rte_noinline struct rte_mbuf *
+to_chain(struct supply *s, struct rte_mbuf *head, const u_char *data, uint32_t len)
+{
+	struct rte_mbuf *last = head;
 	uint32_t part;
 
-	if (head == NULL)
-		return NULL;
 	head->pkt_len = len;
 	for (;;) {
 		part = RTE_MIN(len, rte_pktmbuf_tailroom(last));
@@ -66,6 +70,46 @@ to_mbufs(struct supply *s, const u_char *data, uint32_t len)
 		last = last->next;
 		head->nb_segs++;
 	}
+}
+
+static inline struct rte_mbuf *
+to_mbufs(struct supply *s, const u_char *data, uint32_t len)
+{
+	struct rte_mbuf *m = supply_one(s);
+
+	if (unlikely(m == NULL || len > rte_pktmbuf_tailroom(m)))
+		return m == NULL ? NULL : to_chain(s, m, data, len);
+	m->pkt_len = len;
+	m->data_len = (uint16_t)len;
+	memcpy(rte_pktmbuf_mtod(m, void *), data, len);
+	return m;
+}
+
+static inline void
+finish_mbuf(const struct slabio_rxq *q, struct rte_mbuf *m, uint64_t stamp)
+{
+	m->port = q->port_id;
+	if (q->timestamp_flag != 0) {
+		*RTE_MBUF_DYNFIELD(m, q->timestamp_offset, rte_mbuf_timestamp_t *) = stamp;
+		m->ol_flags |= q->timestamp_flag;
+	}
+	if (atomic_load_explicit(&q->soft, memory_order_relaxed) & RTE_ETH_RX_OFFLOAD_VLAN_STRIP)
+		slabio_vlan_strip(m);
+}
+
+/* What a burst has to count. */
+struct tally {
+	uint64_t bytes;
+	unsigned int scattered;
+	unsigned int snapped;
+};
+
+static inline void
+count_packet(struct tally *t, const struct rte_mbuf *m, uint32_t len, uint32_t wire_len)
+{
+	t->scattered += m->nb_segs > 1;
+	t->snapped += len < wire_len;
+	t->bytes += len;
 }
 
 /* At the end of what is in memory: back to its beginning, or the end of the replay. */
@@ -87,24 +131,68 @@ next_round(struct slabio_rxq *q, struct slabio_pcap_rx *rx)
 	return true;
 }
 
-static inline bool
-store_next(struct slabio_rxq *q, struct slabio_pcap_rx *rx)
+static uint16_t
+burst_from_memory(struct slabio_rxq *q, struct slabio_pcap_rx *rx, struct supply *supply,
+	struct rte_mbuf **pkts, uint16_t n, uint64_t elapsed, struct tally *tally)
 {
+	const bool paced = rx->pace.kind != SLABIO_PACE_NONE;
 	struct slabio_pcap_store *store = rx->store;
 	const struct slabio_pcap_record *r;
+	struct rte_mbuf *m;
+	uint16_t done;
 
-	if (unlikely(store->at == store->end) && !next_round(q, rx))
+	for (done = 0; done < n; done++) {
+		if (unlikely(store->at == store->end) && !next_round(q, rx))
+			break;
+		r = (const struct slabio_pcap_record *)(store->base + store->at);
+		if (paced && !slabio_pcap_pace_due(&rx->pace, r->mark + store->mark_base, elapsed))
+			break;
+		supply->batch = RTE_MIN((unsigned int)(n - done), rx->batch);
+		m = to_mbufs(supply, r->data, r->len);
+		if (unlikely(m == NULL)) {
+			slabio_count(&q->stats[SLABIO_RX_NOMBUF], 1);
+			break;
+		}
+		store->at += RTE_ALIGN_CEIL(sizeof(*r) + r->len, 8);
+		rte_prefetch0(store->base + store->at);
+		finish_mbuf(q, m, r->stamp + store->stamp_base);
+		count_packet(tally, m, r->len, r->wire_len);
+		pkts[done] = m;
+	}
+	return done;
+}
+
+/* Whether there is a packet to deliver now: the pending one or the source's next. */
+static inline bool
+have_packet(struct slabio_rxq *q, struct slabio_pcap_rx *rx, uint64_t elapsed, unsigned int *budget)
+{
+	if (!rx->pending && !slabio_pcap_file_next(q, rx, budget))
 		return false;
-	r = (const struct slabio_pcap_record *)(store->base + store->at);
-	rx->data = r->data;
-	rx->len = r->len;
-	rx->wire_len = r->wire_len;
-	rx->mark = r->mark + store->mark_base;
-	rx->stamp = r->stamp + store->stamp_base;
-	rx->pending = true;
-	store->at += RTE_ALIGN_CEIL(sizeof(*r) + r->len, 8);
-	rte_prefetch0(store->base + store->at);
-	return true;
+	return rx->pace.kind == SLABIO_PACE_NONE ||
+	       slabio_pcap_pace_due(&rx->pace, rx->mark, elapsed);
+}
+
+static uint16_t
+burst_from_libpcap(struct slabio_rxq *q, struct slabio_pcap_rx *rx, struct supply *supply,
+	struct rte_mbuf **pkts, uint16_t n, uint64_t elapsed, struct tally *tally)
+{
+	unsigned int budget = LOOK_MAX;
+	struct rte_mbuf *m;
+	uint16_t done;
+
+	for (done = 0; done < n && have_packet(q, rx, elapsed, &budget); done++) {
+		supply->batch = RTE_MIN((unsigned int)(n - done), rx->batch);
+		m = to_mbufs(supply, rx->data, rx->len);
+		if (unlikely(m == NULL)) {
+			slabio_count(&q->stats[SLABIO_RX_NOMBUF], 1);
+			break;
+		}
+		rx->pending = false;
+		finish_mbuf(q, m, rx->stamp);
+		count_packet(tally, m, rx->len, rx->wire_len);
+		pkts[done] = m;
+	}
+	return done;
 }
 
 static __rte_noinline void
@@ -122,74 +210,39 @@ note_end(struct slabio_rxq *q, struct slabio_pcap_rx *rx)
 	atomic_fetch_add_explicit(rx->sources_ended, 1, memory_order_relaxed);
 }
 
-/* Whether there is a packet to deliver now: the pending one or the source's next. */
-static inline bool
-have_packet(struct slabio_rxq *q, struct slabio_pcap_rx *rx, uint64_t elapsed, unsigned int *budget)
-{
-	bool found = rx->pending;
-
-	if (!found && !rx->ended)
-		found = rx->store != NULL ? store_next(q, rx)
-					  : slabio_pcap_file_next(q, rx, budget);
-	if (!found)
-		return false;
-	return rx->pace.kind == SLABIO_PACE_NONE ||
-	       slabio_pcap_pace_due(&rx->pace, rx->mark, elapsed);
-}
-
-static void
-finish_mbuf(const struct slabio_rxq *q, const struct slabio_pcap_rx *rx, struct rte_mbuf *m)
-{
-	m->port = q->port_id;
-	if (q->timestamp_flag != 0) {
-		*RTE_MBUF_DYNFIELD(m, q->timestamp_offset, rte_mbuf_timestamp_t *) = rx->stamp;
-		m->ol_flags |= q->timestamp_flag;
-	}
-	if (atomic_load_explicit(&q->soft, memory_order_relaxed) & RTE_ETH_RX_OFFLOAD_VLAN_STRIP)
-		slabio_vlan_strip(m);
-}
-
 uint16_t
 slabio_pcap_rx_burst(void *queue, struct rte_mbuf **pkts, uint16_t n)
 {
 	struct slabio_rxq *q = queue;
 	struct slabio_pcap_rx *rx = q->be;
 	struct supply supply; /* not initialised as a whole: it is large */
-	uint64_t bytes = 0, elapsed = 0;
-	unsigned int scattered = 0, snapped = 0, budget = LOOK_MAX;
-	struct rte_mbuf *m;
-	uint16_t done = 0;
+	struct tally tally = {0};
+	uint64_t elapsed = 0;
+	uint16_t done;
 
 	/* acquire: pairs with the release of start, after which the queue is complete */
-	if (!atomic_load_explicit(&q->running, memory_order_acquire) || rx->handle == NULL)
+	if (!atomic_load_explicit(&q->running, memory_order_acquire) || rx->handle == NULL ||
+		rx->end_noted)
 		return 0;
 	supply.mp = q->mp;
 	supply.left = 0;
 	if (rx->pace.kind != SLABIO_PACE_NONE)
 		elapsed = slabio_pcap_pace_elapsed(&rx->pace);
-	while (done < n && have_packet(q, rx, elapsed, &budget)) {
-		supply.batch = RTE_MIN((unsigned int)(n - done), rx->batch);
-		m = to_mbufs(&supply, rx->data, rx->len);
-		if (m == NULL) {
-			slabio_count(&q->stats[SLABIO_RX_NOMBUF], 1);
-			break;
-		}
-		rx->pending = false;
-		finish_mbuf(q, rx, m);
-		scattered += m->nb_segs > 1;
-		snapped += rx->len < rx->wire_len;
-		bytes += rx->len;
-		pkts[done++] = m;
-	}
+	if (rx->store != NULL)
+		done = burst_from_memory(q, rx, &supply, pkts, n, elapsed, &tally);
+	else
+		done = burst_from_libpcap(q, rx, &supply, pkts, n, elapsed, &tally);
 	if (supply.left > 0)
 		rte_pktmbuf_free_bulk(supply.mbufs, supply.left);
 	if (done > 0) {
 		slabio_count(&q->stats[SLABIO_RX_PACKETS], done);
-		slabio_count(&q->stats[SLABIO_RX_BYTES], bytes);
-		slabio_count(&q->stats[SLABIO_RX_SCATTERED], scattered);
-		slabio_count(&q->stats[SLABIO_RX_SNAPPED], snapped);
+		slabio_count(&q->stats[SLABIO_RX_BYTES], tally.bytes);
 	}
-	if (unlikely(rx->ended && !rx->end_noted))
+	if (tally.scattered + tally.snapped > 0) {
+		slabio_count(&q->stats[SLABIO_RX_SCATTERED], tally.scattered);
+		slabio_count(&q->stats[SLABIO_RX_SNAPPED], tally.snapped);
+	}
+	if (unlikely(rx->ended))
 		note_end(q, rx);
 	return done;
 }

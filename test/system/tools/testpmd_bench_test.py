@@ -79,8 +79,8 @@ def has_all_rows(folder):
               r["b"]["pool"], r["b"]["mbcache"]) for r in rows]
     expected = [(mode, "net_null", "slab", cache, "net_null", "ring_mp_mc", cache)
                 for cache in (0, 250) for mode in ("io", "txonly", "rxonly", "noisy")]
-    expected += [("replay", "net_slabio", pool, cache, "net_pcap", "ring_mp_mc", 250)
-                 for pool, cache in (("ring_mp_mc", 250), ("slab", 0))]
+    expected += [(mode, "net_slabio", pool, cache, "net_pcap", "ring_mp_mc", 250)
+                 for mode in ("replay", "endless") for pool, cache in (("ring_mp_mc", 250), ("slab", 0))]
     check(found == expected, f"rows: expected {expected}, found {found}")
     for row in rows:
         check(all(len(row[side]["mpps"]) == 1 and row[side]["mpps"][0] > 0 for side in "ab"),
