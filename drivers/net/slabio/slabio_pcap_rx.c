@@ -155,6 +155,8 @@ burst_from_memory(struct slabio_rxq *q, struct slabio_pcap_rx *rx, struct supply
 		}
 		store->at += RTE_ALIGN_CEIL(sizeof(*r) + r->len, 8);
 		rte_prefetch0(store->base + store->at);
+		rte_prefetch0(store->base + store->at + 64);
+		rte_prefetch0(store->base + store->at + 128);
 		finish_mbuf(q, m, r->stamp + store->stamp_base);
 		count_packet(tally, m, r->len, r->wire_len);
 		pkts[done] = m;
