@@ -27,6 +27,7 @@ enum needs {
 	NEEDS_RX = 1 << 0,	/* rx_pcap= or pcap_iface= */
 	NEEDS_RX_FILE = 1 << 1, /* rx_pcap= */
 	NEEDS_TX_FILE = 1 << 2, /* tx_pcap= */
+	NEEDS_ANY = 1 << 3,	/* any of these */
 };
 
 struct option {
@@ -201,7 +202,7 @@ static const struct option options[] = {
 		set_pace, NEEDS_RX_FILE},
 	{"loop", "endless or a number of rounds from 1 to 1000000000", set_loop, NEEDS_RX_FILE},
 	{"rx_spread", "flow", set_spread, NEEDS_RX},
-	{"snaplen", "a number of bytes from 14 to 65535", set_snaplen, 0},
+	{"snaplen", "a number of bytes from 14 to 65535", set_snaplen, NEEDS_ANY},
 	{"eof", "keep or link_down", set_eof, NEEDS_RX_FILE},
 	{"tx_format", "pcap or pcapng", set_format, NEEDS_TX_FILE},
 	{"rotate_size", "a number of bytes from 1k to 1000G", set_rotate_size, NEEDS_TX_FILE},
@@ -266,6 +267,13 @@ check_needs(const char *name, const struct slabio_args *args)
 			SLABIO_LOG(ERR, "%s: expected tx_pcap= together with %s=, found %s", name,
 				options[i].key,
 				args->pcap_iface != NULL ? "pcap_iface=" : "no file to write");
+			return -EINVAL;
+		}
+		if ((options[i].needs & NEEDS_ANY) && !rx && args->nb_tx_pcap == 0) {
+			SLABIO_LOG(ERR,
+				"%s: expected rx_pcap=, tx_pcap= or pcap_iface= together with %s=, "
+				"found none",
+				name, options[i].key);
 			return -EINVAL;
 		}
 		if ((options[i].needs & NEEDS_RX) && !rx) {

@@ -87,6 +87,16 @@ ipv6_ends(const u_char *data, uint32_t len, uint32_t at, struct ends *e)
 	return true;
 }
 
+static uint32_t
+hash_end(const u_char *address, uint32_t len, uint32_t port)
+{
+	uint32_t words[4] = {0};
+
+	/* packets are not aligned, the hash wants them so */
+	memcpy(words, address, len);
+	return rte_jhash_32b(words, RTE_DIM(words), port);
+}
+
 uint32_t
 slabio_pcap_flow(const u_char *data, uint32_t len)
 {
@@ -113,6 +123,5 @@ slabio_pcap_flow(const u_char *data, uint32_t len)
 		dst = be16(data + e.ports + 2);
 	}
 	/* a sum, so that both directions come to the same */
-	return rte_jhash_1word(
-		rte_jhash(e.src, e.len, src) + rte_jhash(e.dst, e.len, dst), e.proto);
+	return rte_jhash_1word(hash_end(e.src, e.len, src) + hash_end(e.dst, e.len, dst), e.proto);
 }
