@@ -70,6 +70,11 @@ def secondaries_read_state_and_change_nothing(folder):
                 for what in ("to receive", "to send", "promiscuous"):
                     equal(sum(what in m for m in said), 1, f"messages about {what}: {said}")
 
+            # one that names the port and its files itself, as some do, opens none of them
+            argv = ["dpdk-proc-info", "--no-pci", "--file-prefix", prefix, *memory[:2], *plugins(),
+                    f"--vdev=net_slabio0,rx_pcap={into},tx_pcap={out}"]
+            with Program([*argv, "--", "-p", "1", "--stats"]) as info:
+                equal(info.finish(), 0, "exit status of dpdk-proc-info with --vdev")
             equal(len(pcapcmp.read(out)), len(once), "packets in the file after secondaries ended")
             pmd.commands("stop", "port stop 0", "port start 0", "start")
             pmd.wait_stats(0, "primary afterwards", tx_good_packets=2 * len(once))
