@@ -62,7 +62,7 @@ slabio_pcap_walk_on(
 
 	if (packets == 0)
 		walk->first = stamp;
-	/* stamps that go back, or are absurdly far away, do not count */
+	/* stamps that go back do not count, be it from the first one or from the latest */
 	if ((int64_t)(stamp - walk->first) > (int64_t)walk->span)
 		walk->span = stamp - walk->first;
 	walk->bytes += bytes;

@@ -73,6 +73,13 @@ check_size(const struct slabio_pcap_rx *rx)
 	return -EFBIG;
 }
 
+static int
+no_memory(const struct slabio_pcap_rx *rx)
+{
+	SLABIO_LOG(ERR, "%s: no memory to hold rx_pcap=%s for loop=", rx->device, rx->source);
+	return -ENOMEM;
+}
+
 int
 slabio_pcap_store_load(struct slabio_rxq *q, struct slabio_pcap_rx *rx, uint64_t rounds)
 {
@@ -84,17 +91,15 @@ slabio_pcap_store_load(struct slabio_rxq *q, struct slabio_pcap_rx *rx, uint64_t
 		return ret;
 	store = calloc(1, sizeof(*store));
 	if (store == NULL)
-		return -ENOMEM;
+		return no_memory(rx);
 	store->rounds = rounds;
 	while (!rx->ended) {
 		budget = UINT_MAX;
 		if (!slabio_pcap_file_next(q, rx, &budget))
 			continue;
 		if (!append(store, rx)) {
-			SLABIO_LOG(ERR, "%s: no memory to hold rx_pcap=%s for loop=", rx->device,
-				rx->source);
 			slabio_pcap_store_free(store);
-			return -ENOMEM;
+			return no_memory(rx);
 		}
 	}
 	rx->ended = false;

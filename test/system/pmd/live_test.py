@@ -304,6 +304,28 @@ def tags_are_inserted_between_the_pieces_of_a_packet(folder):
         check(not diff, f"mbufs of {size}: {diff}")
 
 
+def packets_carry_the_kernels_time_in_nanoseconds(_):
+    veths("a")
+    pkts = untagged(40)
+    with Testpmd(["net_slabio0,pcap_iface=a0"], options=["--disable-device-start"]) as pmd, Wire("a1") as wire:
+        pmd.commands("port config 0 rx_offload timestamp on", "set fwd rxonly", "set verbose 1", "port start 0",
+                     "start")
+        before = time.time_ns()
+        wire.send(pkts)
+
+        def reached():
+            pmd.pump(0.05)
+            found = re.findall(r"- timestamp (\d+)", pmd.output)
+            return found if len(found) >= len(pkts) else None
+
+        stamps = [int(t) for t in wait_for(reached, "stamps")]
+        after = time.time_ns()
+        pmd.quit()
+    equal(stamps, sorted(stamps), "order of stamps")
+    check(before <= stamps[0] and stamps[-1] <= after, f"stamps {stamps[0]} to {stamps[-1]}, now {before} to {after}")
+    check(any(t % 1000 for t in stamps), "no stamp is finer than a microsecond")
+
+
 def applications_hear_of_link_changes(_):
     veths("a")
     with Testpmd(["net_slabio0,pcap_iface=a0"]) as pmd:
@@ -333,4 +355,5 @@ if __name__ == "__main__":
         an_interfaces_flows_are_spread_over_queues,
         packets_wait_while_the_interface_has_no_room,
         tags_are_inserted_between_the_pieces_of_a_packet,
+        packets_carry_the_kernels_time_in_nanoseconds,
         applications_hear_of_link_changes)
