@@ -3,8 +3,8 @@
  */
 
 /*
- * The device arguments of net_slabio: whatever is given, it is taken or refused with a message, what
- * was taken is within its bounds, and nothing is leaked.
+ * The device arguments of net_slabio: whatever is given, it is taken or refused with a message,
+ * what was taken is within its bounds, and nothing is leaked.
  */
 
 #include <stdarg.h>

@@ -156,7 +156,7 @@ int slabio_pcap_file_open(struct slabio_pcap_rx *rx, struct rte_eth_dev *eth, co
 	uint16_t queue, uint16_t nb_queues);
 /**
  * Makes the next packet for this queue the pending one. False if there is none now, be it that the
- * source has ended, that nothing has arrived, or that so many packets as budget says were looked at.
+ * source has ended, that nothing has arrived, or that as many were looked at as budget says.
  */
 bool slabio_pcap_file_next(struct slabio_rxq *q, struct slabio_pcap_rx *rx, unsigned int *budget);
 void slabio_pcap_rx_close(struct slabio_pcap_rx *rx);
@@ -234,7 +234,7 @@ slabio_pcap_copy(uint8_t *to, const struct rte_mbuf *m, uint32_t offset, uint32_
 		memcpy(to, part, len);
 }
 
-/** Copies a packet with the tag that it is to get; len counts the tag, and more than the addresses. */
+/** Copies a packet with the tag it is to get; len counts the tag and exceeds the addresses. */
 void slabio_pcap_copy_tagged(uint8_t *to, const struct rte_mbuf *m, uint32_t len);
 
 #endif /* SLABIO_PCAP_H */

@@ -38,8 +38,8 @@ struct option {
 };
 
 /*
- * A number without a sign, such as 10 or 2.5, and an optional unit k, M or G for thousands, millions
- * and billions. Returns what follows it, or NULL.
+ * A number without a sign, such as 10 or 2.5, and an optional unit k, M or G for thousands,
+ * millions and billions. Returns what follows it, or NULL.
  */
 static const char *
 number(const char *text, double *value)

@@ -100,7 +100,7 @@ slabio_pcap_file_next(struct slabio_rxq *q, struct slabio_pcap_rx *rx, unsigned 
 	return false;
 }
 
-/* A regular file, opened to be read in large pieces; NULL after a message, with the reason in ret. */
+/* A regular file, opened to be read in large pieces; NULL after a message, the reason in ret. */
 static FILE *
 open_file(const char *device, const char *path, char *buf, int *ret)
 {

@@ -3,8 +3,8 @@
  */
 
 /*
- * The expression of filter=, compiled by libpcap. For an interface it goes to the kernel; for a file
- * it runs here, packet by packet, so that what it rejects can be counted.
+ * The expression of filter=, compiled by libpcap. For an interface it goes to the kernel; for a
+ * file it runs here, packet by packet, so that what it rejects can be counted.
  */
 
 #include <errno.h>

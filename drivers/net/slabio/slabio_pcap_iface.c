@@ -307,9 +307,9 @@ point_to(struct iovec *iov, const struct rte_mbuf *m, uint32_t offset)
 }
 
 /*
- * Fills in packets up to the first that cannot be part of this call: one for whose pieces there is no
- * room, or that is too large altogether. One with too many pieces for any call is copied together,
- * for which there is one buffer.
+ * Fills in packets up to the first that cannot be part of this call: one for whose pieces there is
+ * no room, or that is too large altogether. One with too many pieces for any call is copied
+ * together, for which there is one buffer.
  */
 static unsigned int
 fill_vectors(struct slabio_txq *q, struct slabio_pcap_tx *tx, struct rte_mbuf **pkts,

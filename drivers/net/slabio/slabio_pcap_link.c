@@ -5,8 +5,8 @@
 /*
  * The link's state, and word of its changes where the application asked for that interrupt.
  *
- * An alarm of EAL's looks at the link several times a second: neither does a capture's end interrupt
- * anybody, nor is a burst the place to call the application back from.
+ * An alarm of EAL's looks at the link several times a second: neither does a capture's end
+ * interrupt anybody, nor is a burst the place to call the application back from.
  */
 
 #include <string.h>

@@ -9,11 +9,11 @@
  * @file
  * When a packet of a capture is due.
  *
- * Every packet gets a mark: how far into the replay it is, in the unit of the pacing (nanoseconds of
- * the capture, packets or bytes before it). A mark times a constant gives ticks since the replay
- * began, so errors do not add up and nothing is divided. The queues of a port share the beginning:
- * the first burst on any of them. A packet that is not due stays where it is; a queue that was not
- * polled for a while catches up.
+ * Every packet gets a mark: how far into the replay it is, in the unit of the pacing (nanoseconds
+ * of the capture, packets or bytes before it). A mark times a constant gives ticks since the
+ * replay began, so errors do not add up and nothing is divided. The queues of a port share the
+ * beginning: the first burst on any of them. A packet that is not due stays where it is; a queue
+ * that was not polled for a while catches up.
  */
 
 #include <stdatomic.h>

@@ -3,9 +3,9 @@
  */
 
 /*
- * A capture in memory, for loop=: the packets of one queue that pass the filter, one after the other
- * as they are replayed. It belongs to the driver; of the application's pool no more is taken than
- * for packets that it is given.
+ * A capture in memory, for loop=: the packets of one queue that pass the filter, one after the
+ * other as they are replayed. It belongs to the driver; of the application's pool no more is taken
+ * than for packets that it is given.
  */
 
 #include <errno.h>
