@@ -20,7 +20,9 @@
  * that it may run on itself. Whatever CPU the child was on has changed address spaces since, and
  * changes again before the process's next thread runs there, and then looks at what is registered.
  * The child makes system calls only. Where it gets no turn within a second, or cannot be had, the
- * process is not reached for certain and must fence.
+ * process is not reached for certain and must fence. A CPU that the process was allowed to use once
+ * and is not any more, such as by a cpuset that was narrowed and is widened again, is not visited.
+ * After unshare(CLONE_NEWPID) the child is the new namespace's first process: join before.
  *
  * Deaths. Of the process: the kernel kills the child. Of the child: as if it got no turn. A child
  * of fork() inherits the registration before it runs anywhere, and needs no visit.
@@ -31,6 +33,8 @@
 
 #include <errno.h>
 #include <linux/membarrier.h>
+#include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdint.h>
@@ -68,24 +72,46 @@ static _Noreturn void
 visit_all(_Atomic uint32_t *visited)
 {
 	unsigned char mask[MASK_BYTES];
+	bool anywhere = false, refused = false;
 	long bytes;
 
 	syscall(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+	/* no socket of the process lives on in its child */
+	syscall(SYS_close_range, 0, ~0u, 0);
 	/* the kernel's answer is as long as its own masks */
 	bytes = syscall(SYS_sched_getaffinity, 0, sizeof(mask), mask);
 	for (long cpu = 0; cpu < bytes * 8; cpu++) {
 		for (long i = 0; i < bytes; i++)
 			mask[i] = 0;
 		mask[cpu / 8] = (unsigned char)(1u << (cpu % 8));
-		/*
-		 * returns on that CPU; or EINVAL where this process may not run, so that none of
-		 * its threads has
-		 */
-		syscall(SYS_sched_setaffinity, 0, (size_t)bytes, mask);
+		/* returns on that CPU; or EINVAL where this process may not run */
+		if (syscall(SYS_sched_setaffinity, 0, (size_t)bytes, mask) == 0)
+			anywhere = true;
+		else if (errno != EINVAL)
+			refused = true;
 		atomic_fetch_add_explicit(visited, 1, memory_order_relaxed);
 	}
-	syscall(SYS_exit_group, bytes > 0 ? 0 : 1);
+	syscall(SYS_exit_group, anywhere && !refused ? 0 : 1);
 	__builtin_unreachable();
+}
+
+/*
+ * A CPU that somebody's real-time thread never leaves has no time for the child's end either, so it
+ * is moved to the one that this thread gives up by sleeping.
+ */
+static void
+end_child(pid_t child)
+{
+	struct timespec nap = {.tv_nsec = 1000000};
+	uint64_t began = sio_now_ns();
+	cpu_set_t here;
+
+	CPU_ZERO(&here);
+	CPU_SET((unsigned int)sched_getcpu() % CPU_SETSIZE, &here);
+	kill(child, SIGKILL);
+	sched_setaffinity(child, sizeof(here), &here);
+	while (waitpid(child, NULL, WNOHANG | __WALL) == 0 && sio_now_ns() - began < TURN_NS)
+		nanosleep(&nap, NULL);
 }
 
 /* @return true if the child was on all CPUs */
@@ -105,9 +131,7 @@ child_ended_well(pid_t child, const _Atomic uint32_t *visited)
 			turn = sio_now_ns();
 		seen = now;
 		if (sio_now_ns() - turn > TURN_NS || sio_now_ns() - began > WALK_NS) {
-			kill(child, SIGKILL);
-			while (waitpid(child, &status, __WALL) < 0 && errno == EINTR)
-				;
+			end_child(child);
 			return false;
 		}
 		nanosleep(&nap, NULL);
@@ -155,17 +179,22 @@ inherited(void)
 	long registered = membarrier(GET_REGISTRATIONS);
 
 	return joined != 0 && reached && registered > 0 &&
-	       (registered & MEMBARRIER_CMD_GLOBAL_EXPEDITED) != 0 &&
-	       (registered & MEMBARRIER_CMD_PRIVATE_EXPEDITED) != 0;
+	       (registered & MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED) != 0 &&
+	       (registered & MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) != 0;
 }
 
 bool
 sio_barrier_join(void)
 {
+	int cancel;
 	bool ret;
 
-	if (sio__registry_lock() != 0)
+	/* this waits, and must not end with the mutex locked */
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
+	if (sio__registry_lock() != 0) {
+		pthread_setcancelstate(cancel, NULL);
 		return false;
+	}
 	sio__epoch_start();
 	if (joined != sio__epoch() && !inherited()) {
 		reached = membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) == 0 &&
@@ -179,6 +208,7 @@ sio_barrier_join(void)
 	joined = sio__epoch();
 	ret = reached;
 	sio__registry_unlock();
+	pthread_setcancelstate(cancel, NULL);
 	return ret;
 }
 

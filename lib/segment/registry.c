@@ -64,6 +64,16 @@ registry_init(void)
 		init_error = -rc;
 }
 
+/*
+ * Before whoever uses this library registers handlers for fork(): those run first then, and take
+ * the locks that are taken first.
+ */
+static __attribute__((constructor)) void
+registry_early(void)
+{
+	pthread_once(&once, registry_init);
+}
+
 int
 sio__registry_lock(void)
 {

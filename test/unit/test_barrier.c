@@ -13,6 +13,7 @@
 #include <stdatomic.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include "segment/barrier.h"
 
 enum {
@@ -235,6 +236,15 @@ take_and_give(void *arg)
 	return NULL;
 }
 
+static bool
+filter_calls(struct sock_filter *code, size_t n)
+{
+	struct sock_fprog program = {.len = (unsigned short)n, .filter = code};
+
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+	       prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
 /* clone() with no flags, which is not how threads are made, is refused. */
 static bool
 refuse_children(void)
@@ -247,10 +257,76 @@ refuse_children(void)
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
 	};
-	struct sock_fprog program = {.len = sizeof(code) / sizeof(code[0]), .filter = code};
 
-	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
-	       prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+	return filter_calls(code, sizeof(code) / sizeof(code[0]));
+}
+
+static bool
+refuse_affinity(void)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_sched_setaffinity, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+
+	return filter_calls(code, sizeof(code) / sizeof(code[0]));
+}
+
+static int
+without_affinity(void)
+{
+	if (!refuse_affinity())
+		return 77;
+	return sio_barrier_join() ? 1 : 0;
+}
+
+static void
+a_process_whose_child_may_not_move_fences(void **state)
+{
+	(void)state;
+	in_a_fresh_process(without_affinity);
+}
+
+/* A real-time thread has the other CPU for itself. */
+static int
+beside_a_hog(void)
+{
+	struct sched_param high = {.sched_priority = 50};
+	unsigned int cpu[2];
+	time_t began = time(NULL);
+	pid_t hog;
+	int status;
+
+	if (!two_cpus(cpu))
+		return 77;
+	hog = fork();
+	if (hog == 0) {
+		stay_on(cpu[1]);
+		if (sched_setscheduler(0, SCHED_FIFO, &high) != 0)
+			_exit(77);
+		while (time(NULL) - began < 4)
+			;
+		_exit(0);
+	}
+	stay_on(cpu[0]);
+	usleep(100000);
+	/* a high enough one of its own would get its turn */
+	(void)sio_barrier_join();
+	if (time(NULL) - began > 3)
+		return 1;
+	kill(hog, SIGKILL);
+	if (waitpid(hog, &status, 0) != hog)
+		return 2;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 0;
+}
+
+static void
+joining_ends_beside_a_cpu_that_is_never_free(void **state)
+{
+	(void)state;
+	in_a_fresh_process(beside_a_hog);
 }
 
 static int
@@ -291,6 +367,8 @@ main(void)
 		cmocka_unit_test(a_forked_child_is_reached),
 		cmocka_unit_test(joining_leaves_no_child_and_no_signal),
 		cmocka_unit_test(a_process_that_may_have_no_child_says_so_and_fences),
+		cmocka_unit_test(a_process_whose_child_may_not_move_fences),
+		cmocka_unit_test(joining_ends_beside_a_cpu_that_is_never_free),
 	};
 
 	unit_env_init();
