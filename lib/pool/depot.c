@@ -275,6 +275,12 @@ sio_depot_give(struct sio_local *local, struct sio_slot *slot)
 	uint64_t word = slot->word;
 	uint64_t given = sio_mag_next(word, sio_mag_owner(SIO_MAG_DEPOT, 0, local->member), count);
 
+	/*
+	 * before the change: who reads the sum after this and finds nothing, has met this magazine
+	 * on its way, and does not take the pool for dry, wherever this thread is stopped
+	 */
+	if (count > 0)
+		sio_event(local);
 	if (sio_mag_state(word) == SIO_MAG_HAND) {
 		sio_hand_change(slot, given);
 	} else {
@@ -290,7 +296,6 @@ sio_depot_give(struct sio_local *local, struct sio_slot *slot)
 	hint_set(pool, count > 0 ? SIO_HINT_FULL : SIO_HINT_EMPTY, slot->index);
 	if (count > 0) {
 		atomic_store_explicit(&pool->hdr->last_given, slot->index, memory_order_relaxed);
-		sio_event(local);
 	}
 	slot->mag = NULL;
 }

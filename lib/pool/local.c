@@ -139,6 +139,8 @@ take_shard(struct sio_pool *pool, struct sio_local *local)
 		local->shard = shard;
 		local->owner = sio_mag_owner(SIO_MAG_SHARD, s, local->member);
 		local->hot = &shard->hot;
+		/* it was told by counters that are not these */
+		local->dry = false;
 		/* whoever had it before left from outside, or was settled by recovery */
 		if (atomic_load_explicit(&shard->hot.epoch, memory_order_relaxed) & 1)
 			shard_leave(local);
@@ -264,18 +266,28 @@ local_end(struct sio_local *local)
 	give_shard(local);
 	tls->local[local->pool->lid] = NULL;
 	for (unsigned int i = 0; i < SIO_FAST_ENTRIES; i++)
-		if (tls->fast[i].local == local)
-			tls->fast[i] = (struct sio_fast){.key = 0};
+		if (atomic_load_explicit(&tls->fast[i].local, memory_order_relaxed) == local)
+			atomic_store_explicit(&tls->fast[i].key, 0, memory_order_relaxed);
 	free(local);
 }
 
+/*
+ * Another thread that ends a pool clears keys of this thread's table, of views that this thread
+ * does not use any more: it can clear one that was stored here just now, which is then stored again
+ * after the next slow call.
+ */
 void
 sio_fast_remember(struct sio_pool *pool, uint64_t key)
 {
 	struct sio_local *local = sio_local_find(pool);
+	struct sio_fast *fast = &sio_tls->fast[key % SIO_FAST_ENTRIES];
 
-	if (local != NULL && pool->wide && !pool->check && !local->fence)
-		sio_tls->fast[key % SIO_FAST_ENTRIES] = (struct sio_fast){key, local};
+	if (local == NULL || !pool->wide || pool->check || local->fence || key == 0)
+		return;
+	atomic_store_explicit(&fast->key, 0, memory_order_relaxed);
+	atomic_store_explicit(&fast->local, local, memory_order_relaxed);
+	/* release: no key without its view; only a compiler could reorder them here */
+	atomic_store_explicit(&fast->key, key, memory_order_release);
 }
 
 void

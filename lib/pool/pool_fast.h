@@ -60,8 +60,8 @@ _Static_assert(offsetof(struct sio_local, prev) < SIO_CACHE_LINE, "one line");
 
 /** A view found by what a driver knows its pool by. */
 struct sio_fast {
-	uint64_t key; /**< 0: none */
-	struct sio_local *local;
+	_Atomic uint64_t key; /**< 0: none */
+	struct sio_local *_Atomic local;
 };
 
 #define SIO_FAST_ENTRIES 16u
@@ -271,17 +271,20 @@ SIO_API int sio_fast_give_slow(struct sio_local *local, void *const *blocks, uns
  */
 SIO_API void sio_fast_remember(struct sio_pool *pool, uint64_t key);
 
-/** The calling thread's view of the pool with that key. @return NULL if it has none */
+/** The calling thread's view of the pool with that key, which is not 0. @return NULL if it has none */
 SIO_INLINE struct sio_local *
 sio_fast_find(uint64_t key)
 {
 	const struct sio_fast *fast = &sio_tls->fast[key % SIO_FAST_ENTRIES];
 
-	if (SIO_UNLIKELY(fast->key != key))
+	struct sio_local *local;
+
+	if (SIO_UNLIKELY(atomic_load_explicit(&fast->key, memory_order_relaxed) != key))
 		return NULL;
-	if (fast->local == NULL)
+	local = atomic_load_explicit(&fast->local, memory_order_relaxed);
+	if (local == NULL)
 		__builtin_unreachable(); /* so that callers test once */
-	return fast->local;
+	return local;
 }
 
 #endif /* SIO_POOL_FAST_H */

@@ -246,6 +246,9 @@ sio_pool_recover(struct sio_pool *pool, struct sio_recover_report *report)
 		count_unrenewed(&r);
 	sio_local_flush(&r.local);
 	settle_shards(&r);
+	/* what they gave to the depot may not have been counted */
+	if (r.report.dead_members != 0)
+		sio_event(&r.local);
 	if (ret == 0 && r.report.left == 0 && r.report.unrenewed == 0)
 		bury(&r);
 	r.report.ns = sio_now_ns() - began;

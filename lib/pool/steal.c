@@ -62,9 +62,10 @@ swap_in(struct sio_local *local, uint32_t m, enum sio_want want, struct claimed 
 	if (!worth(pool, mag, want))
 		return false;
 	/*
-	 * this thread's own do not fit: it looked, and what it has does not change while it is here
+	 * this thread's own do not fit: it looked, and what it has does not change while it is
+	 * here; threads without a shard have one name for all of a process
 	 */
-	if ((word & SIO_MAG_OWNER_MASK) == local->owner)
+	if (sio_mag_state(word) == SIO_MAG_SHARD && (word & SIO_MAG_OWNER_MASK) == local->owner)
 		return false;
 	*surely_dry = false;
 	if (sio_mag_state(word) != SIO_MAG_SHARD || sio_mag_shard(word) >= pool->max_shards)

@@ -347,10 +347,62 @@ many_pools_in_one_thread_do_not_mix(void **state)
 	}
 }
 
+/* ---- a thread that gets a shard after it found the pool dry ---- */
+
+enum {
+	HAND_BLOCKS = 64,
+	HAND_CALLS = 1024, /* of a thread without a shard, between two looks for one */
+};
+
+static atomic_int act;
+
+static void *
+the_only_shard_for_a_while(void *arg)
+{
+	uint32_t blocks[40];
+
+	assert_int_equal(sio_pool_take(arg, blocks, 40), 0);
+	assert_int_equal(sio_pool_give(arg, blocks, 1), 0);
+	atomic_store(&act, 1);
+	while (atomic_load(&act) < 2)
+		usleep(100);
+	assert_int_equal(sio_pool_give(arg, blocks + 1, 1), 0);
+	return NULL;
+}
+
+static void
+a_pool_found_dry_without_a_shard_is_looked_at_again_with_one(void **state)
+{
+	struct sio_pool *pool = unit_pool("memo", HAND_BLOCKS, 2, 1, 0);
+	uint32_t held[HAND_BLOCKS], one;
+	unsigned int n = 0, calls = 1;
+	pthread_t thread;
+
+	(void)state;
+	atomic_store(&act, 0);
+	assert_int_equal(pthread_create(&thread, NULL, the_only_shard_for_a_while, pool), 0);
+	while (atomic_load(&act) < 1)
+		usleep(100);
+	for (; sio_pool_take(pool, &held[n], 1) == 0; n++)
+		calls++;
+	for (; calls < HAND_CALLS - 1; calls++)
+		assert_int_equal(sio_pool_take(pool, &one, 1), -ENOBUFS);
+	atomic_store(&act, 2);
+	pthread_join(thread, NULL);
+	/* at the end of this one it takes over the shard, counters and all */
+	assert_int_equal(sio_pool_give(pool, &held[--n], 1), 0);
+	assert_int_equal(sio_pool_free_count(pool), 2);
+	for (unsigned int i = 0; i < 2; i++)
+		assert_int_equal(sio_pool_take(pool, &one, 1), 0);
+	assert_int_equal(sio_pool_take(pool, &one, 1), -ENOBUFS);
+	sio_pool_destroy(pool);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_pool_found_dry_without_a_shard_is_looked_at_again_with_one),
 		cmocka_unit_test(stealing_reaches_the_last_block_of_idle_threads),
 		cmocka_unit_test(a_dry_pool_is_left_as_soon_as_somebody_gives),
 		cmocka_unit_test(a_thread_that_ends_gives_its_shard_back),
