@@ -515,6 +515,17 @@ overwritten_pool_data_is_refused_loudly(void **state)
 	assert_int_equal(rte_mempool_ops_enqueue_bulk(mp, &object, 1), -EINVAL);
 	assert_int_equal(rte_mempool_avail_count(mp), 0);
 	assert_true(test_log_had("memory was overwritten"));
+	/* all of it by one pattern, as by who frees memory and clears it */
+	for (unsigned int pattern = 0; pattern < 256; pattern += 0x5a) {
+		uint64_t saved[4];
+
+		*magic = was;
+		memcpy(saved, magic, sizeof(saved));
+		memset(magic, (int)pattern, sizeof(saved));
+		assert_int_equal(rte_mempool_ops_dequeue_bulk(mp, &other, 1), -EINVAL);
+		assert_int_equal(rte_mempool_ops_enqueue_bulk(mp, &object, 1), -EINVAL);
+		memcpy(magic, saved, sizeof(saved));
+	}
 	*magic = was;
 	rte_mempool_put(mp, object);
 	test_drain(mp, 100);

@@ -62,7 +62,8 @@ struct slab_data {
 static __rte_always_inline uint64_t
 slab_key(const struct slab_data *data)
 {
-	return data->magic ^ data->uid;
+	/* memory filled with one pattern must not give 0, which is nobody's */
+	return ~(data->magic ^ data->uid);
 }
 
 /*
@@ -76,8 +77,9 @@ struct slab_entry {
 	_Atomic uint64_t uid;
 	_Atomic(struct sio_pool *) pool; /* as a member, NULL before the first get or put */
 	_Atomic(struct sio_pool *)
-		observer; /* counts only, so that a looking process is no member */
-	int pid;	  /* who filled it: a forked child inherits the table */
+		observer;  /* counts only, so that a looking process is no member */
+	int pid;	   /* who filled it: a forked child inherits the table */
+	unsigned int rest; /* looks that the watch leaves out */
 	bool creator;
 };
 

@@ -25,7 +25,7 @@ slab_has_mbufs(struct rte_mempool *mp, const struct rte_mbuf *m)
 		return false;
 	priv = rte_mempool_get_priv(mp);
 	return mp->elt_size >= sizeof(*m) + priv->mbuf_priv_size + priv->mbuf_data_room_size &&
-	       (priv->mbuf_data_room_size > 0 || m->pool == mp);
+	       (m->pool == mp || (m->pool == NULL && priv->mbuf_data_room_size > 0));
 }
 
 void
@@ -34,7 +34,8 @@ slab_renew(void *object, void *mempool)
 	struct rte_mempool *mp = mempool;
 	struct rte_mbuf *m = object;
 
-	if (!slab_has_mbufs(mp, m))
+	/* it is being freed, and its memory goes next */
+	if (mp->populated_size == 0 || !slab_has_mbufs(mp, m))
 		return;
 	if ((rte_pktmbuf_priv_flags(mp) & RTE_PKTMBUF_POOL_F_PINNED_EXT_BUF) == 0) {
 		rte_pktmbuf_init(mp, NULL, m, 0);

@@ -30,6 +30,9 @@
 /* A quarter stays free, so that probing ends soon. */
 #define SLAB_TABLE_MAX (SLAB_TABLE_SIZE / 4 * 3)
 
+/* Looks of the watch that a pool is left alone for, after one that could not do all. */
+#define SLAB_REST 16u
+
 struct slab_entry slab_table[SLAB_TABLE_SIZE];
 
 /* Beside the entries, so that the data path does not touch it. Under the lock. */
@@ -107,6 +110,7 @@ slab_table_insert(const struct rte_mempool *mp, const struct slab_data *data, st
 		atomic_store_explicit(&entry->pool, pool, memory_order_relaxed);
 		atomic_store_explicit(&entry->observer, observer, memory_order_relaxed);
 		entry->pid = getpid();
+		entry->rest = 0;
 		entry->creator = creator;
 		rte_strscpy(slab_served[entry - slab_table].mempool, mp->name,
 			sizeof(slab_served[0].mempool));
@@ -415,16 +419,27 @@ slab_table_recover(void)
 {
 	bool any = false;
 
-	pthread_mutex_lock(&slab_table_lock);
+	/* who has it may wait for something; EAL's thread has others to serve */
+	if (pthread_mutex_trylock(&slab_table_lock) != 0)
+		return true;
 	for (unsigned int i = 0; i < SLAB_TABLE_SIZE; i++) {
 		struct slab_entry *entry = &slab_table[i];
 		struct sio_pool *pool = atomic_load_explicit(&entry->pool, memory_order_relaxed);
+		struct sio_recover_report report;
 
 		if (pool == NULL || !entry->creator || entry->pid != getpid())
 			continue;
 		any = true;
-		if (slab_pool_has_dead(pool))
-			(void)sio_pool_recover(pool, NULL);
+		if (entry->rest > 0) {
+			entry->rest--;
+			continue;
+		}
+		/* freed by another process: its mempool is gone */
+		if (slab_pool_is_freed(pool) || !slab_pool_has_dead(pool))
+			continue;
+		/* a stopped process can keep it from ending: not twice a second then */
+		if (sio_pool_recover(pool, &report) != 0 || report.left != 0)
+			entry->rest = SLAB_REST;
 	}
 	pthread_mutex_unlock(&slab_table_lock);
 	return any;

@@ -30,8 +30,13 @@ slab_watch(void *arg)
 			return;
 		SLAB_LOG(WARNING, "no alarm any more: what dead processes hold comes back when "
 				  "another one joins, or by slabioctl reclaim");
+		atomic_flag_clear(&slab_watching);
+		return;
 	}
 	atomic_flag_clear(&slab_watching);
+	/* one that was created in between found it set */
+	if (slab_table_recover())
+		slab_watch_start();
 }
 
 void
