@@ -454,8 +454,10 @@ main(int argc, char **argv)
 	began = sio_now_ns();
 	until = began + (uint64_t)(seconds * 1e9);
 	while (!enough(until)) {
+		/* first of all they have to be at work again: what stands still is not in an operation */
+		usleep(300 + next_random() % 3000);
 		play((enum event)(next_random() % EVENTS));
-		usleep(next_random() % 4000);
+		usleep(next_random() % 2000);
 		stand_and_check();
 	}
 	end_all();
