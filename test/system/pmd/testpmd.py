@@ -209,6 +209,16 @@ class Program:
         return self.child.wait(timeout)
 
 
+# What testpmd says of events, from another thread and between any two characters of its prompt's
+# line, which it writes one by one.
+EVENT = r"(?:\r?\n?Port \d+: [\w ]+ event\r?\n)*"
+
+
+def typed(text):
+    """A pattern for text that events may have come into."""
+    return EVENT.join(re.escape(character) for character in text)
+
+
 class Testpmd(Program):
     """A stock testpmd at its prompt."""
 
@@ -231,8 +241,8 @@ class Testpmd(Program):
         since = len(self.output)
         self.child.stdin.write(line.encode() + b"\n")
         self.child.stdin.flush()
-        echo = self.expect(re.escape(line) + r"\r?\n", since)
-        prompt = self.expect(r"testpmd> ", echo.end())
+        echo = self.expect(typed(line) + EVENT + r"\r?\n", since)
+        prompt = self.expect(typed("testpmd> "), echo.end())
         return self.output[echo.end():prompt.start()]
 
     def commands(self, *lines):
