@@ -92,7 +92,8 @@ visit_all(_Atomic uint32_t *visited)
 		atomic_fetch_add_explicit(visited, 1, memory_order_relaxed);
 	}
 	syscall(SYS_exit_group, anywhere && !refused ? 0 : 1);
-	__builtin_unreachable();
+	for (;;)
+		__builtin_trap();
 }
 
 /*

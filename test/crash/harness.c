@@ -101,10 +101,18 @@ crash_fault(struct crash_scene *s, enum crash_verdict verdict, const char *fmt, 
 
 /* ---- the processes of a scene ---- */
 
+static pid_t victim_pid;
+
+/*
+ * The end mark, after the tracer has left. A child that the operation makes inherits a breakpoint
+ * that stands in the text just then, and is not traced: it ends there.
+ */
 static void
 on_trap(int sig)
 {
 	(void)sig;
+	if (getpid() != victim_pid)
+		_exit(1);
 }
 
 static void
@@ -134,6 +142,7 @@ fork_victim(struct crash_scene *s, int go[2])
 		return pid;
 	tie(parent);
 	/* after PTRACE_DETACH the end mark traps into the process itself */
+	victim_pid = getpid();
 	signal(SIGTRAP, on_trap);
 	close(go[1]);
 	if (read(go[0], &byte, 1) != 1)
