@@ -141,6 +141,7 @@ take_shard(struct sio_pool *pool, struct sio_local *local)
 		local->hot = &shard->hot;
 		/* it was told by counters that are not these */
 		local->dry = false;
+		local->few = false;
 		/* whoever had it before left from outside, or was settled by recovery */
 		if (atomic_load_explicit(&shard->hot.epoch, memory_order_relaxed) & 1)
 			shard_leave(local);

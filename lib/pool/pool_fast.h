@@ -44,10 +44,12 @@ struct sio_local {
 	struct sio_pool *pool;
 	struct sio_shard *shard; /**< NULL: works from the depot, keeps nothing between calls */
 	sio_member_t member;
-	uint32_t walk;	     /**< where the next walk begins */
-	bool dry;	     /**< the pool was, at dry_sum, but for dry_met */
-	uint64_t dry_sum;    /**< see take_give.c, events_sum() */
-	int64_t dry_met;     /**< see take_give.c, dry_but_for() */
+	uint32_t walk;	  /**< where the next walk begins */
+	bool dry;	  /**< nothing but this thread's own was to be had, at dry_sum */
+	bool few;	  /**< there were few free blocks, at few_sum */
+	uint64_t dry_sum; /**< see take_give.c, events_sum() */
+	uint64_t few_sum;
+	int64_t few_met;     /**< how many, less this thread's own balance */
 	uint64_t events;     /**< of the pool's events, those that this thread counted */
 	uint64_t dry_events; /**< events, when the pool was dry */
 	uint32_t hand_calls; /**< without a shard: calls since the last try to get one */

@@ -21,6 +21,9 @@
  *     was, and the owner, which remembers that word, has it again. But if the owner has seen the thief's name meanwhile, it
  *     has let go of the magazine and marked the thief's word; putting back then fails, and the magazine is the thief's.
  *
+ * An owner that is at work lets go by itself, soon: where that is seen, the round ends with it, and
+ * the other magazines are put back.
+ *
  * Deaths. Of the thief: up to a round of magazines carry its name; owners drop them and go on. Of
  * the owner, inside: its epoch stays odd, so its magazines are put back until recovery settles
  * them. Outside: thieves take them as if it lived.
@@ -33,6 +36,12 @@
  * Looks at an owner's epoch again for so long while it is inside, before the magazine is put back.
  */
 #define SECOND_LOOKS 64
+
+/*
+ * Looks so often whether an owner has let go, before the barrier: an owner at work does at its next
+ * operation, and a barrier costs more than these, here and there.
+ */
+#define FIRST_LOOKS 32
 
 struct claimed {
 	struct sio_slot slot;
@@ -129,13 +138,28 @@ barrier_on_owners(const struct sio_local *local, const struct claimed *round, un
 #endif
 }
 
+/* Whether an owner lets go within the next few hundred ns. */
+static bool
+somebody_lets_go(const struct claimed *round, unsigned int n)
+{
+	for (unsigned int look = 0; look < FIRST_LOOKS; look++) {
+		for (unsigned int i = 0; i < n; i++)
+			if (atomic_load_explicit(&round[i].slot.mag->word, memory_order_relaxed) !=
+				round[i].slot.word)
+				return true;
+		sio_pause();
+	}
+	return false;
+}
+
 static void
 settle_round(struct sio_local *local, struct claimed *round, unsigned int n)
 {
 	struct sio_pool *pool = local->pool;
 	uint32_t epoch[SIO_STEAL_ROUND], again;
 
-	if (!barrier_on_owners(local, round, n)) {
+	/* who puts back what was let go of has it, and needs no barrier for that */
+	if (somebody_lets_go(round, n) || !barrier_on_owners(local, round, n)) {
 		for (unsigned int i = 0; i < n; i++)
 			round[i].won = put_back(local, &round[i]);
 		return;

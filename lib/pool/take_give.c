@@ -230,19 +230,57 @@ own_balance(const struct sio_local *local)
 			 atomic_load_explicit(&local->hot->taken, memory_order_relaxed));
 }
 
-/* The look that just failed met that many free blocks, this thread's included, and no others are. */
+/*
+ * There were no more than that many free blocks, this thread's included, when sum was read: that
+ * holds, but for its own balance, while the sum stays.
+ */
 static void
-dry_but_for(struct sio_local *local, uint32_t met)
+remember_few(struct sio_local *local, uint64_t sum, uint32_t met)
 {
-	local->dry_met = (int64_t)met - own_balance(local);
+	local->few = true;
+	local->few_sum = sum;
+	local->few_met = (int64_t)met - own_balance(local);
 }
 
 /* There are fewer than n free blocks. */
 static bool
-known_dry(const struct sio_local *local, unsigned int n)
+known_few(const struct sio_local *local, unsigned int n)
 {
-	return local->dry && local->dry_met + own_balance(local) < (int64_t)n &&
-	       local->dry_sum == events_sum(local);
+	return local->few && local->few_met + own_balance(local) < (int64_t)n &&
+	       local->few_sum == events_sum(local);
+}
+
+/* No magazine with blocks in it is hinted at. */
+static bool
+depot_looks_dry(const struct sio_pool *pool)
+{
+	uint64_t bits = 0;
+
+	for (uint32_t w = 0; w < (sio_magazines_top(pool) + 63) / 64; w++)
+		bits |= atomic_load_explicit(&pool->hints[SIO_HINT_FULL][w], memory_order_relaxed);
+	return bits == 0;
+}
+
+/*
+ * Whether all magazines together have fewer than n blocks: then nothing needs to be gathered to find
+ * that out. Where blocks pass from a magazine not looked at yet to one that was, they were in
+ * somebody's hands in between, and there were so few then.
+ */
+static bool
+too_few(struct sio_local *local, unsigned int n)
+{
+	struct sio_pool *pool = local->pool;
+	uint64_t sum = events_sum(local);
+	uint32_t top = sio_magazines_top(pool), met = 0;
+
+	if (!depot_looks_dry(pool))
+		return false;
+	for (uint32_t m = 0; m < top && met < n; m++)
+		met += sio_mag_count_now(sio_magazine_at(pool, m));
+	if (met >= n)
+		return false;
+	remember_few(local, sum, met);
+	return true;
 }
 
 static uint32_t
@@ -414,7 +452,8 @@ take_pieces(struct sio_local *local, enum kind kind, void *blocks, unsigned int 
 		memcpy(blocks, into, n * (of_addresses(kind) ? sizeof(void *) : sizeof(uint32_t)));
 		sio_count(&local->hot->taken, n);
 	} else {
-		dry_but_for(local, got);
+		if (local->dry)
+			remember_few(local, local->dry_sum, got);
 		give_inside(local, kind, into, got);
 		/* others may have found the pool dry meanwhile */
 		if (got > 0)
@@ -480,10 +519,12 @@ take_slow(struct sio_local *local, enum kind kind, void *blocks, unsigned int n)
 
 	if (n > local->pool->n_blocks)
 		ret = -EINVAL;
-	else if (known_dry(local, n))
+	else if (known_few(local, n))
 		ret = -ENOBUFS;
 	else if (n_in_two(local, n, &two))
 		take_two(local, kind, blocks, n, &two);
+	else if (too_few(local, n))
+		ret = -ENOBUFS;
 	else
 		ret = take_pieces(local, kind, blocks, n);
 	if (ret == -ENOBUFS && local->shard != NULL)
