@@ -80,7 +80,7 @@ barrier(struct bench_team *team, unsigned int me)
 		return 0;
 	}
 	do {
-		if (syscall(__NR_membarrier, MEMBARRIER_CMD_GLOBAL_EXPEDITED, 0, 0) != 0)
+		if (syscall(__NR_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) != 0)
 			break;
 		count++;
 	} while (rte_rdtsc() < team->deadline);
@@ -183,7 +183,7 @@ bench_machine(void)
 
 	bench_heading("this machine");
 	/* the barrier reaches processes that registered */
-	(void)syscall(__NR_membarrier, MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED, 0, 0);
+	(void)syscall(__NR_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0);
 	for (unsigned int i = 0; i < sizeof(facts) / sizeof(facts[0]) && ret == 0; i++)
 		ret = fact(facts[i].name, facts[i].work, facts[i].lcores);
 	for (unsigned int b = 0; b < bench_options.bulks.n && ret == 0; b++)
