@@ -142,6 +142,10 @@ barrier_on_owners(const struct sio_local *local, const struct claimed *round, un
 static bool
 somebody_lets_go(const struct claimed *round, unsigned int n)
 {
+#if SIO_PLANTED(NO_BARRIER)
+	/* these looks alone give the owner's store time to be seen, as a rule */
+	return (void)round, (void)n, false;
+#endif
 	for (unsigned int look = 0; look < FIRST_LOOKS; look++) {
 		for (unsigned int i = 0; i < n; i++)
 			if (atomic_load_explicit(&round[i].slot.mag->word, memory_order_relaxed) !=
