@@ -519,12 +519,10 @@ take_slow(struct sio_local *local, enum kind kind, void *blocks, unsigned int n)
 
 	if (n > local->pool->n_blocks)
 		ret = -EINVAL;
-	else if (known_few(local, n))
+	else if (known_few(local, n) || too_few(local, n))
 		ret = -ENOBUFS;
 	else if (n_in_two(local, n, &two))
 		take_two(local, kind, blocks, n, &two);
-	else if (too_few(local, n))
-		ret = -ENOBUFS;
 	else
 		ret = take_pieces(local, kind, blocks, n);
 	if (ret == -ENOBUFS && local->shard != NULL)

@@ -347,14 +347,64 @@ many_pools_in_one_thread_do_not_mix(void **state)
 	}
 }
 
+static atomic_int act;
+
+/* ---- a take that must fail ---- */
+
+enum { FEW_BLOCKS = 40 };
+
+static void *
+ten_in_a_shard(void *arg)
+{
+	uint32_t blocks[FEW_BLOCKS];
+
+	assert_int_equal(sio_pool_take(arg, blocks, FEW_BLOCKS), 0);
+	assert_int_equal(sio_pool_give(arg, blocks, 10), 0);
+	atomic_store(&act, 1);
+	while (atomic_load(&act) < 2)
+		usleep(100);
+	assert_int_equal(sio_pool_give(arg, blocks + 10, FEW_BLOCKS - 10), 0);
+	return NULL;
+}
+
+static void
+a_take_of_more_than_there_is_takes_nothing_from_other_threads(void **state)
+{
+	struct sio_pool *pool = unit_pool("few", FEW_BLOCKS, 4, 2, 0);
+	struct sio_shard_info shards[2];
+	uint32_t blocks[FEW_BLOCKS];
+	pthread_t thread;
+
+	(void)state;
+	atomic_store(&act, 0);
+	assert_int_equal(pthread_create(&thread, NULL, ten_in_a_shard, pool), 0);
+	while (atomic_load(&act) < 1)
+		usleep(100);
+	/* what is in the depot is taken away first */
+	while (sio_pool_take_one(pool, &blocks[0]) == 0 && sio_pool_free_count(pool) > 8)
+		;
+	assert_int_equal(sio_pool_shards(pool, shards, 2), 2);
+	for (unsigned int i = 0; i < 3; i++) {
+		const uint64_t lost = shards[0].lost, steals = shards[1].steals;
+
+		assert_int_equal(sio_pool_take(pool, blocks, 9), -ENOBUFS);
+		assert_int_equal(sio_pool_shards(pool, shards, 2), 2);
+		assert_int_equal(shards[0].lost, lost);
+		assert_int_equal(shards[1].steals, steals);
+	}
+	/* and what there is, it gets */
+	assert_int_equal(sio_pool_take(pool, blocks, 8), 0);
+	atomic_store(&act, 2);
+	pthread_join(thread, NULL);
+	sio_pool_destroy(pool);
+}
+
 /* ---- a thread that gets a shard after it found the pool dry ---- */
 
 enum {
 	HAND_BLOCKS = 64,
 	HAND_CALLS = 1024, /* of a thread without a shard, between two looks for one */
 };
-
-static atomic_int act;
 
 static void *
 the_only_shard_for_a_while(void *arg)
@@ -402,6 +452,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_take_of_more_than_there_is_takes_nothing_from_other_threads),
 		cmocka_unit_test(a_pool_found_dry_without_a_shard_is_looked_at_again_with_one),
 		cmocka_unit_test(stealing_reaches_the_last_block_of_idle_threads),
 		cmocka_unit_test(a_dry_pool_is_left_as_soon_as_somebody_gives),
