@@ -63,9 +63,12 @@ static const struct pool_start span = {.n = 11};
 static const struct pool_start dry = {.survivor_keeps = 18, .survivor_returns = 6, .n = 3};
 static const struct pool_start dry_exact = {
 	.exact = true, .survivor_keeps = 18, .survivor_returns = 6, .n = 3};
-/* there are fewer blocks than asked for, though some can be stolen */
+/* there are fewer blocks than asked for, and none in the depot: nothing is moved */
 static const struct pool_start too_few = {
 	.survivor_keeps = 18, .survivor_returns = 6, .n = 10, .expect = -ENOBUFS};
+/* the same, with some in the depot and some that can be stolen */
+static const struct pool_start too_few_in_all = {
+	.survivor_keeps = 14, .survivor_returns = 6, .n = 12, .expect = -ENOBUFS};
 /*
  * the depot is dry, and all that is free is in the victim's shard: who else wants it must steal it
  */
@@ -119,7 +122,8 @@ CASE(give_depot, "give, exchange", op_give, many_held, "sio_depot_give");
 CASE(give_depot_exact, "give, exchange, exact", op_give, many_held_exact, "sio_depot_give");
 CASE(steal_thief, "steal, as thief", op_take, dry, "sio_steal_round");
 CASE(steal_thief_exact, "steal, as thief, exact", op_take, dry_exact, "sio_take_over");
-CASE(steal_fails, "steal, too few, give back", op_take, too_few, "sio_steal_round");
+CASE(take_fails, "take, too few", op_take, too_few, "take_slow");
+CASE(steal_fails, "steal, too few, give back", op_take, too_few_in_all, "sio_steal_round");
 CASE(steal_owner_take, "stolen from, in a take", op_take, owner_take, NULL);
 CASE(steal_owner_exact, "stolen from, in a take, exact", op_take, owner_take_exact, NULL);
 CASE(steal_owner_swap, "stolen from, two magazines", op_take, owner_swap, "take_slow");
@@ -172,6 +176,7 @@ main(int argc, char **argv)
 		SOME(give_depot_exact),
 		SOME(steal_thief),
 		SOME(steal_thief_exact),
+		ALL(take_fails),
 		SOME(steal_fails),
 		ALL(steal_owner_take),
 		ALL(steal_owner_exact),
@@ -194,6 +199,7 @@ main(int argc, char **argv)
 		STOP(give_depot_exact),
 		STOP(steal_thief),
 		STOP(steal_thief_exact),
+		STOP(take_fails),
 		STOP(steal_fails),
 		STOP_ALL(steal_owner_take),
 		STOP_ALL(steal_owner_exact),
