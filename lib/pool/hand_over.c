@@ -83,27 +83,6 @@ accept_one(struct sio_pool *pool, uint32_t handle, sio_member_t self)
 	return pass(pool, handle, holder, SIO_HOLDER_MEMBER | self);
 }
 
-int
-sio_pool_accept(struct sio_pool *pool, uint32_t *handles, unsigned int n)
-{
-	sio_member_t self;
-	unsigned int kept = 0;
-	int ret = sio__pool_self(pool, &self);
-
-	if (ret != 0)
-		return ret;
-	for (unsigned int i = 0; i < n; i++) {
-		uint32_t handle = handles[i];
-
-		/* a conservative pool knows of no holder and believes the queue */
-		if (pool->exact ? !accept_one(pool, handle, self) : !in_range(pool, &handle, 1))
-			continue;
-		handles[i] = handles[kept];
-		handles[kept++] = handle;
-	}
-	return (int)kept;
-}
-
 static bool
 withdraw_one(struct sio_pool *pool, uint32_t handle, sio_member_t self)
 {
@@ -117,8 +96,10 @@ withdraw_one(struct sio_pool *pool, uint32_t handle, sio_member_t self)
 	       pass(pool, handle, holder, SIO_HOLDER_MEMBER | self);
 }
 
-int
-sio_pool_withdraw(struct sio_pool *pool, uint32_t *handles, unsigned int n)
+/* Those for which take() makes the block this member's come first. @return how many */
+static int
+take_each(struct sio_pool *pool, uint32_t *handles, unsigned int n,
+	bool (*take)(struct sio_pool *pool, uint32_t handle, sio_member_t self))
 {
 	sio_member_t self;
 	unsigned int kept = 0;
@@ -129,10 +110,23 @@ sio_pool_withdraw(struct sio_pool *pool, uint32_t *handles, unsigned int n)
 	for (unsigned int i = 0; i < n; i++) {
 		uint32_t handle = handles[i];
 
-		if (pool->exact ? !withdraw_one(pool, handle, self) : !in_range(pool, &handle, 1))
+		/* a conservative pool knows of no holder and believes the queue */
+		if (pool->exact ? !take(pool, handle, self) : !in_range(pool, &handle, 1))
 			continue;
 		handles[i] = handles[kept];
 		handles[kept++] = handle;
 	}
 	return (int)kept;
+}
+
+int
+sio_pool_accept(struct sio_pool *pool, uint32_t *handles, unsigned int n)
+{
+	return take_each(pool, handles, n, accept_one);
+}
+
+int
+sio_pool_withdraw(struct sio_pool *pool, uint32_t *handles, unsigned int n)
+{
+	return take_each(pool, handles, n, withdraw_one);
 }
