@@ -107,7 +107,7 @@ pcap_open_port(struct rte_eth_dev *eth)
 		SLABIO_LOG(ERR, "%s: no memory for the port", eth->data->name);
 		return -ENOMEM;
 	}
-	port->iface.fd = -1;
+	port->iface.netif.fd = -1;
 	for (i = 0; i < SLABIO_MAX_QUEUES; i++)
 		port->tx[i].fd = -1;
 	eth->process_private = port;
@@ -128,6 +128,12 @@ pcap_open_port(struct rte_eth_dev *eth)
 	return 0;
 }
 
+static struct slabio_netif *
+netif_of(const struct rte_eth_dev *eth)
+{
+	return &((struct slabio_pcap_port *)eth->process_private)->iface.netif;
+}
+
 static void
 pcap_close_port(struct rte_eth_dev *eth)
 {
@@ -139,7 +145,7 @@ pcap_close_port(struct rte_eth_dev *eth)
 	for (i = 0; i < SLABIO_MAX_QUEUES; i++)
 		slabio_pcap_writer_close(&port->tx[i]);
 	if (slabio_pcap_args(eth)->pcap_iface != NULL)
-		slabio_pcap_iface_close(eth);
+		slabio_netif_close(netif_of(eth));
 	eth->process_private = NULL;
 	free(port);
 }
@@ -156,7 +162,7 @@ pcap_info(const struct rte_eth_dev *eth, struct rte_eth_dev_info *info)
 	info->default_rxportconf.nb_queues = RTE_MAX(args->nb_rx_pcap, 1);
 	info->default_txportconf.nb_queues = RTE_MAX(args->nb_tx_pcap, 1);
 	if (args->pcap_iface != NULL && port != NULL)
-		info->if_index = port->iface.index;
+		info->if_index = port->iface.netif.index;
 }
 
 static void
@@ -281,27 +287,31 @@ pcap_start(struct rte_eth_dev *eth)
 static int
 pcap_promiscuous(struct rte_eth_dev *eth, bool on)
 {
-	return slabio_pcap_args(eth)->pcap_iface == NULL ? 0
-							 : slabio_pcap_iface_promiscuous(eth, on);
+	return slabio_pcap_args(eth)->pcap_iface == NULL
+		       ? 0
+		       : slabio_netif_set_promiscuous(netif_of(eth), on);
 }
 
 static int
 pcap_allmulticast(struct rte_eth_dev *eth, bool on)
 {
-	return slabio_pcap_args(eth)->pcap_iface == NULL ? 0
-							 : slabio_pcap_iface_allmulticast(eth, on);
+	return slabio_pcap_args(eth)->pcap_iface == NULL
+		       ? 0
+		       : slabio_netif_set_allmulticast(netif_of(eth), on);
 }
 
 static int
 pcap_mac_set(struct rte_eth_dev *eth, const struct rte_ether_addr *mac)
 {
-	return slabio_pcap_args(eth)->pcap_iface == NULL ? 0 : slabio_pcap_iface_mac_set(eth, mac);
+	return slabio_pcap_args(eth)->pcap_iface == NULL ? 0
+							 : slabio_netif_set_mac(netif_of(eth), mac);
 }
 
 static int
 pcap_mtu_set(struct rte_eth_dev *eth, uint16_t mtu)
 {
-	return slabio_pcap_args(eth)->pcap_iface == NULL ? 0 : slabio_pcap_iface_mtu_set(eth, mtu);
+	return slabio_pcap_args(eth)->pcap_iface == NULL ? 0
+							 : slabio_netif_set_mtu(netif_of(eth), mtu);
 }
 
 static void

@@ -20,7 +20,7 @@
  *     slabio_pcap_writer.c  mbufs into a capture file
  *     slabio_pcap_format.c  and how they lie there
  *     slabio_pcap_rotate.c  or into a series of files
- *     slabio_pcap_iface.c   what there is to an interface: opening, sending, link, modes
+ *     slabio_pcap_iface.c   interfaces: opening, receiving through libpcap, sending
  *     slabio_pcap_link.c    link state and its changes
  *     slabio_pcap_args.c    device arguments
  */
@@ -32,6 +32,7 @@
 
 #include "slabio_pcap_format.h"
 #include "slabio_pcap_pace.h"
+#include "slabio_netif.h"
 #include "slabio_pmd.h"
 
 #define SLABIO_PCAP_BATCH 32
@@ -118,15 +119,8 @@ struct slabio_pcap_tx {
 };
 
 struct slabio_pcap_iface {
-	int fd; /* a packet socket for requests and memberships; receives nothing */
-	int index;
-	unsigned int mtu_before; /* 0 unless changed by us */
-	bool promiscuous;
-	bool allmulticast;
-	bool has_mac;
-	struct rte_ether_addr own_mac; /* the interface's */
-	struct rte_ether_addr mac;     /* one that it receives besides */
-	uint16_t group;		       /* of sockets among which the kernel spreads flows */
+	struct slabio_netif netif;
+	uint16_t group; /* of sockets among which the kernel spreads flows */
 	rte_spinlock_t stats_lock;
 };
 
@@ -208,7 +202,6 @@ int slabio_pcap_link_start(struct rte_eth_dev *eth);
 void slabio_pcap_link_stop(struct rte_eth_dev *eth);
 
 int slabio_pcap_iface_open(struct rte_eth_dev *eth);
-void slabio_pcap_iface_close(struct rte_eth_dev *eth);
 /** Opens one of so many sources among which the kernel spreads the interface's flows. */
 int slabio_pcap_iface_rx_open(
 	struct slabio_pcap_rx *rx, struct rte_eth_dev *eth, uint16_t queue, uint16_t nb_queues);
@@ -217,11 +210,6 @@ int slabio_pcap_iface_tx_open(struct slabio_pcap_tx *tx, const struct slabio_pca
 void slabio_pcap_iface_tx_close(struct slabio_pcap_tx *tx);
 uint16_t slabio_pcap_iface_burst(
 	struct slabio_txq *q, struct slabio_pcap_tx *tx, struct rte_mbuf **pkts, uint16_t n);
-void slabio_pcap_iface_link(struct rte_eth_dev *eth, struct rte_eth_link *link);
-int slabio_pcap_iface_promiscuous(struct rte_eth_dev *eth, bool on);
-int slabio_pcap_iface_allmulticast(struct rte_eth_dev *eth, bool on);
-int slabio_pcap_iface_mac_set(struct rte_eth_dev *eth, const struct rte_ether_addr *mac);
-int slabio_pcap_iface_mtu_set(struct rte_eth_dev *eth, uint16_t mtu);
 void slabio_pcap_iface_missed(struct rte_eth_dev *eth);
 
 /** Copies a part of a packet, which may lie in several segments. */

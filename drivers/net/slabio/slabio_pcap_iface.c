@@ -6,22 +6,17 @@
  * A network interface as a port: received from through libpcap, sent to through a packet socket.
  *
  * libpcap's own sending takes one packet per call and may block, so each transmit queue has a
- * socket that takes a burst per call and does not. Promiscuous and all-multicast mode and a changed
- * address are memberships of one more socket: the kernel undoes them when that closes, also at a
- * kill. Only the MTU is the interface's own, and is put back at close.
+ * socket that takes a burst per call and does not. What is the interface's own, such as its MTU and
+ * the addresses that it receives, is changed by slabio_netif.c.
  */
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <net/if.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
-#include <linux/ethtool.h>
-#include <linux/if_arp.h>
 #include <linux/if_packet.h>
-#include <linux/sockios.h>
 
 #include "slabio_pcap.h"
 #include "slabio_vlan.h"
@@ -48,85 +43,24 @@ name_of(const struct rte_eth_dev *eth)
 	return slabio_pcap_args(eth)->pcap_iface;
 }
 
-/* An interface request by name; 0 or a negative errno. */
-static int
-request(const struct rte_eth_dev *eth, unsigned long what, struct ifreq *ifr)
-{
-	/* the length was checked at open */
-	memcpy(ifr->ifr_name, name_of(eth), strlen(name_of(eth)) + 1);
-	return ioctl(iface_of(eth)->fd, what, ifr) == 0 ? 0 : -errno;
-}
-
-static int
-find_iface(struct rte_eth_dev *eth)
-{
-	struct slabio_dev *dev = eth->data->dev_private;
-	struct slabio_pcap_iface *iface = iface_of(eth);
-	struct ifreq ifr = {0};
-	int ret = strlen(name_of(eth)) < IFNAMSIZ ? request(eth, SIOCGIFINDEX, &ifr) : -ENODEV;
-
-	if (ret != 0) {
-		SLABIO_LOG(ERR,
-			"%s: expected an interface of this network namespace at pcap_iface=%s, "
-			"found: %s; see "
-			"'ip link'",
-			eth->data->name, name_of(eth), strerror(-ret));
-		return ret;
-	}
-	iface->index = ifr.ifr_ifindex;
-	ret = request(eth, SIOCGIFHWADDR, &ifr);
-	if (ret != 0 || (ifr.ifr_hwaddr.sa_family != ARPHRD_ETHER &&
-				ifr.ifr_hwaddr.sa_family != ARPHRD_LOOPBACK)) {
-		SLABIO_LOG(ERR, "%s: expected an Ethernet interface at pcap_iface=%s, found %s",
-			eth->data->name, name_of(eth), ret != 0 ? strerror(-ret) : "another type");
-		return ret != 0 ? ret : -EINVAL;
-	}
-	memcpy(&iface->own_mac, ifr.ifr_hwaddr.sa_data, sizeof(iface->own_mac));
-	if (rte_is_valid_assigned_ether_addr(&iface->own_mac))
-		dev->mac = iface->own_mac;
-	if (request(eth, SIOCGIFMTU, &ifr) == 0)
-		eth->data->mtu = RTE_MIN(ifr.ifr_mtu, SLABIO_MAX_MTU);
-	return 0;
-}
-
 int
 slabio_pcap_iface_open(struct rte_eth_dev *eth)
 {
+	struct slabio_dev *dev = eth->data->dev_private;
 	struct slabio_pcap_iface *iface = iface_of(eth);
+	unsigned int mtu;
 	int ret;
 
 	rte_spinlock_init(&iface->stats_lock);
-	iface->fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
-	if (iface->fd < 0) {
-		ret = -errno;
-		SLABIO_LOG(ERR,
-			"%s: expected to be allowed packet sockets for pcap_iface=%s, found: %s%s",
-			eth->data->name, name_of(eth), strerror(-ret),
-			ret == -EPERM ? "; run as root or with CAP_NET_RAW" : "");
+	ret = slabio_netif_open(&iface->netif, eth->data->name, "pcap_iface", name_of(eth));
+	if (ret != 0)
 		return ret;
-	}
-	ret = find_iface(eth);
-	if (ret != 0) {
-		close(iface->fd);
-		iface->fd = -1;
-	}
-	return ret;
-}
-
-void
-slabio_pcap_iface_close(struct rte_eth_dev *eth)
-{
-	struct slabio_pcap_iface *iface = iface_of(eth);
-	struct ifreq ifr = {0};
-
-	if (iface->mtu_before != 0) {
-		ifr.ifr_mtu = (int)iface->mtu_before;
-		if (request(eth, SIOCSIFMTU, &ifr) != 0)
-			SLABIO_LOG(WARNING, "%s: could not put back the MTU %u of %s: %s",
-				eth->data->name, iface->mtu_before, name_of(eth), strerror(errno));
-	}
-	close(iface->fd);
-	iface->fd = -1;
+	if (rte_is_valid_assigned_ether_addr(&iface->netif.own_mac))
+		dev->mac = iface->netif.own_mac;
+	mtu = slabio_netif_mtu(&iface->netif);
+	if (mtu != 0)
+		eth->data->mtu = RTE_MIN(mtu, (unsigned int)SLABIO_MAX_MTU);
+	return 0;
 }
 
 static int
@@ -255,7 +189,7 @@ int
 slabio_pcap_iface_tx_open(struct slabio_pcap_tx *tx, const struct slabio_pcap_iface *iface,
 	const char *device, const char *name)
 {
-	struct sockaddr_ll to = {.sll_family = AF_PACKET, .sll_ifindex = iface->index};
+	struct sockaddr_ll to = {.sll_family = AF_PACKET, .sll_ifindex = iface->netif.index};
 	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), ret = 0;
 
 	if (fd < 0 || bind(fd, (struct sockaddr *)&to, sizeof(to)) != 0)
@@ -412,117 +346,6 @@ slabio_pcap_iface_burst(
 	slabio_count(&q->stats[SLABIO_TX_MULTI_SEGS], multi);
 	slabio_tx_free(q, pkts, done, multi == 0);
 	return done;
-}
-
-void
-slabio_pcap_iface_link(struct rte_eth_dev *eth, struct rte_eth_link *link)
-{
-	struct ethtool_cmd cmd = {.cmd = ETHTOOL_GSET};
-	struct ifreq ifr = {0};
-	uint32_t speed;
-
-	if (request(eth, SIOCGIFFLAGS, &ifr) != 0 ||
-		(ifr.ifr_flags & (IFF_UP | IFF_RUNNING)) != (IFF_UP | IFF_RUNNING))
-		link->link_status = RTE_ETH_LINK_DOWN;
-	else
-		link->link_status = RTE_ETH_LINK_UP;
-
-	link->link_speed = RTE_ETH_SPEED_NUM_UNKNOWN;
-	ifr.ifr_data = (void *)&cmd;
-	if (request(eth, SIOCETHTOOL, &ifr) != 0)
-		return;
-	speed = ethtool_cmd_speed(&cmd);
-	if (speed != 0 && speed != (uint32_t)SPEED_UNKNOWN)
-		link->link_speed = speed;
-	if (cmd.duplex == DUPLEX_HALF)
-		link->link_duplex = RTE_ETH_LINK_HALF_DUPLEX;
-	if (cmd.autoneg == AUTONEG_ENABLE)
-		link->link_autoneg = RTE_ETH_LINK_AUTONEG;
-}
-
-static int
-membership(struct rte_eth_dev *eth, int type, const struct rte_ether_addr *mac, bool on)
-{
-	struct packet_mreq mreq = {.mr_ifindex = iface_of(eth)->index, .mr_type = type};
-	int ret = 0;
-
-	if (mac != NULL) {
-		mreq.mr_alen = sizeof(*mac);
-		memcpy(mreq.mr_address, mac, sizeof(*mac));
-	}
-	if (setsockopt(iface_of(eth)->fd, SOL_PACKET,
-		    on ? PACKET_ADD_MEMBERSHIP : PACKET_DROP_MEMBERSHIP, &mreq, sizeof(mreq)) != 0)
-		ret = -errno;
-	/* an interface that is gone has no memberships left to drop */
-	if (!on && (ret == -ENODEV || ret == -EADDRNOTAVAIL))
-		ret = 0;
-	if (ret != 0)
-		SLABIO_LOG(ERR, "%s: cannot change the receive filter of %s: %s", eth->data->name,
-			name_of(eth), strerror(-ret));
-	return ret;
-}
-
-int
-slabio_pcap_iface_promiscuous(struct rte_eth_dev *eth, bool on)
-{
-	struct slabio_pcap_iface *iface = iface_of(eth);
-	int ret = iface->promiscuous == on ? 0 : membership(eth, PACKET_MR_PROMISC, NULL, on);
-
-	if (ret == 0)
-		iface->promiscuous = on;
-	return ret;
-}
-
-int
-slabio_pcap_iface_allmulticast(struct rte_eth_dev *eth, bool on)
-{
-	struct slabio_pcap_iface *iface = iface_of(eth);
-	int ret = iface->allmulticast == on ? 0 : membership(eth, PACKET_MR_ALLMULTI, NULL, on);
-
-	if (ret == 0)
-		iface->allmulticast = on;
-	return ret;
-}
-
-/* The interface keeps its address, which is the host's, and receives this one besides. */
-int
-slabio_pcap_iface_mac_set(struct rte_eth_dev *eth, const struct rte_ether_addr *mac)
-{
-	struct slabio_pcap_iface *iface = iface_of(eth);
-	bool wanted = !rte_is_same_ether_addr(mac, &iface->own_mac);
-	int ret = 0;
-
-	if (iface->has_mac && wanted && rte_is_same_ether_addr(mac, &iface->mac))
-		return 0;
-	if (wanted)
-		ret = membership(eth, PACKET_MR_UNICAST, mac, true);
-	if (ret != 0)
-		return ret;
-	if (iface->has_mac)
-		membership(eth, PACKET_MR_UNICAST, &iface->mac, false);
-	iface->has_mac = wanted;
-	iface->mac = *mac;
-	return 0;
-}
-
-int
-slabio_pcap_iface_mtu_set(struct rte_eth_dev *eth, uint16_t mtu)
-{
-	struct slabio_pcap_iface *iface = iface_of(eth);
-	struct ifreq before = {0}, ifr = {0};
-	int ret = request(eth, SIOCGIFMTU, &before);
-
-	ifr.ifr_mtu = mtu;
-	if (ret == 0)
-		ret = request(eth, SIOCSIFMTU, &ifr);
-	if (ret != 0) {
-		SLABIO_LOG(ERR, "%s: cannot set the MTU of %s to %u: %s", eth->data->name,
-			name_of(eth), mtu, strerror(-ret));
-		return ret;
-	}
-	if (iface->mtu_before == 0)
-		iface->mtu_before = (unsigned int)before.ifr_mtu;
-	return 0;
 }
 
 void

@@ -23,7 +23,7 @@ slabio_pcap_link(struct rte_eth_dev *eth, struct rte_eth_link *link)
 	struct slabio_pcap_port *port = eth->process_private;
 
 	if (slabio_pcap_args(eth)->pcap_iface != NULL) {
-		slabio_pcap_iface_link(eth, link);
+		slabio_netif_link(&port->iface.netif, link);
 		return;
 	}
 	if (slabio_pcap_args(eth)->pcap.eof_link_down && port->sources > 0 &&
