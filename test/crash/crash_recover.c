@@ -51,28 +51,6 @@ setup(struct crash_scene *s)
 	crash_check(s, WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
 }
 
-static void
-prepare(struct crash_scene *s)
-{
-	const struct sio_pool_attach_opts opts = {.sz = sizeof(opts), .no_recover = true};
-
-	view.me = VICTIM;
-	crash_ok(s, sio_pool_attach(s->name, &opts, &view.pool));
-}
-
-static void
-op_recover(struct crash_scene *s)
-{
-	crash_ok(s, sio_pool_recover(view.pool, NULL));
-}
-
-static void
-finish(struct crash_scene *s)
-{
-	(void)s;
-	sio_pool_detach(view.pool);
-}
-
 /* A stopped recoverer keeps what it has in hand; nothing is to be had twice meanwhile. */
 static void
 survive(struct crash_scene *s, enum crash_how how)
@@ -115,9 +93,9 @@ static const struct pool_start same_map = {
 		.through = "sio_depot_give",                \
 		.arg = &start,                              \
 		.setup = setup,                             \
-		.prepare = prepare,                         \
-		.op = op_recover,                           \
-		.finish = finish,                           \
+		.prepare = recoverer_prepare,               \
+		.op = recoverer_op,                         \
+		.finish = recoverer_finish,                 \
 		.survive = survive,                         \
 		.audit = audit}
 

@@ -131,28 +131,6 @@ setup(struct crash_scene *s)
 		ring = NULL;
 }
 
-static void
-prepare(struct crash_scene *s)
-{
-	const struct sio_pool_attach_opts opts = {.sz = sizeof(opts), .no_recover = true};
-
-	view.me = VICTIM;
-	crash_ok(s, sio_pool_attach(s->name, &opts, &view.pool));
-}
-
-static void
-op_recover(struct crash_scene *s)
-{
-	crash_ok(s, sio_pool_recover(view.pool, NULL));
-}
-
-static void
-finish(struct crash_scene *s)
-{
-	(void)s;
-	sio_pool_detach(view.pool);
-}
-
 /* Beside a recoverer that is stopped nothing may be had twice, and a free role may be used. */
 static void
 survive(struct crash_scene *s, enum crash_how how)
@@ -221,9 +199,9 @@ audit(struct crash_scene *s, enum crash_how how)
 		.through = path,                                                             \
 		.arg = &id##_start,                                                          \
 		.setup = setup,                                                              \
-		.prepare = prepare,                                                          \
-		.op = op_recover,                                                            \
-		.finish = finish,                                                            \
+		.prepare = recoverer_prepare,                                                \
+		.op = recoverer_op,                                                          \
+		.finish = recoverer_finish,                                                  \
 		.survive = survive,                                                          \
 		.audit = audit}
 

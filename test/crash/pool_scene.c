@@ -354,3 +354,25 @@ pool_scene_audit(struct crash_scene *s, enum crash_how how)
 	}
 	sio_pool_destroy(view.pool);
 }
+
+void
+recoverer_prepare(struct crash_scene *s)
+{
+	const struct sio_pool_attach_opts opts = {.sz = sizeof(opts), .no_recover = true};
+
+	view.me = VICTIM;
+	crash_ok(s, sio_pool_attach(s->name, &opts, &view.pool));
+}
+
+void
+recoverer_op(struct crash_scene *s)
+{
+	crash_ok(s, sio_pool_recover(view.pool, NULL));
+}
+
+void
+recoverer_finish(struct crash_scene *s)
+{
+	(void)s;
+	sio_pool_detach(view.pool);
+}

@@ -103,4 +103,9 @@ void pool_scene_recover(struct crash_scene *s);
 /** Survivor: gives everything back, audits, recovers if the victim is dead, removes the pool. */
 void pool_scene_audit(struct crash_scene *s, enum crash_how how);
 
+/* The victim is who recovers: it joins without doing so, recovers in its window, and leaves. */
+void recoverer_prepare(struct crash_scene *s);
+void recoverer_op(struct crash_scene *s);
+void recoverer_finish(struct crash_scene *s);
+
 #endif /* CRASH_POOL_SCENE_H */
