@@ -343,12 +343,24 @@ wind_up(struct worker *w)
 static struct stress_board *park_board;
 static _Thread_local unsigned int park_id;
 
+static _Thread_local timer_t interrupt_timer;
+static _Thread_local struct itimerspec interrupt_after;
+
+/*
+ * Sleeps, so that another worker runs, and is interrupted again a while after it woke. Neither a
+ * yield nor a periodic timer does: Linux (6.18 at least) puts off who yields often for seconds, and
+ * who comes back to a signal that waits already never gets to its work.
+ */
 static void
 interrupted(int signal)
 {
+	struct timespec t = {.tv_nsec = 1000};
+	int error = errno;
+
 	(void)signal;
-	/* another worker runs; the kernel chooses */
-	sched_yield();
+	nanosleep(&t, NULL);
+	timer_settime(interrupt_timer, 0, &interrupt_after, NULL);
+	errno = error;
 }
 
 static void
@@ -381,17 +393,16 @@ stress_park_init(struct stress_board *board)
  * does.
  */
 static bool
-interrupt_often(timer_t *timer, unsigned int id)
+interrupt_often(unsigned int id)
 {
 	struct sigaction action = {.sa_handler = interrupted, .sa_flags = SA_RESTART};
 	struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGUSR2};
-	struct itimerspec every = {
-		.it_interval.tv_nsec = 97000 + (long)id * 8311, .it_value.tv_nsec = 100000};
 
+	interrupt_after = (struct itimerspec){.it_value.tv_nsec = 97000 + (long)id * 8311};
 	event._sigev_un._tid = (pid_t)syscall(SYS_gettid);
 	sigaction(SIGUSR2, &action, NULL);
-	return timer_create(CLOCK_MONOTONIC, &event, timer) == 0 &&
-	       timer_settime(*timer, 0, &every, NULL) == 0;
+	return timer_create(CLOCK_MONOTONIC, &event, &interrupt_timer) == 0 &&
+	       timer_settime(interrupt_timer, 0, &interrupt_after, NULL) == 0;
 }
 
 static void
@@ -456,7 +467,6 @@ stress_work(struct stress *s, unsigned int id)
 		.seed = s->seed + id,
 	};
 	bool interrupts = false;
-	timer_t timer;
 
 	if (s->plan->one_cpu)
 		stay_on_one_cpu();
@@ -473,11 +483,11 @@ stress_work(struct stress *s, unsigned int id)
 	while (atomic_load(&board->ready) < s->plan->n_workers && !atomic_load(&board->stop))
 		usleep(100);
 	if (s->plan->one_cpu)
-		interrupts = interrupt_often(&timer, id);
+		interrupts = interrupt_often(id);
 	while (!atomic_load_explicit(&board->stop, memory_order_relaxed))
 		step[s->plan->part[id].role](&w);
 	if (interrupts)
-		timer_delete(timer);
+		timer_delete(interrupt_timer);
 	wind_up(&w);
 	part_from(&w);
 	atomic_store(&w.counts->done, true);
