@@ -16,6 +16,7 @@
 #include <pthread.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <rte_launch.h>
@@ -158,12 +159,18 @@ slab_entry_open(const struct slab_entry *entry)
 	return pool != NULL ? pool : atomic_load_explicit(&entry->observer, memory_order_relaxed);
 }
 
-/* True if the creator of a pool freed it. */
+/* True if the creator of a pool freed it. One that died and was buried is no member either. */
 static bool
 slab_pool_is_freed(const struct sio_pool *pool)
 {
+	struct sio_segment *segment = sio_pool_segment(pool);
+	struct stat st;
+
 	/* the creator of a segment is its member in slot 0, generation 1 */
-	return sio_member_state(sio_pool_segment(pool), SIO_MEMBER_NAME(0, 1)) == SIO_MEMBER_FREE;
+	if (sio_member_state(segment, SIO_MEMBER_NAME(0, 1)) != SIO_MEMBER_FREE)
+		return false;
+	/* who frees a pool removes its name */
+	return fstat(sio_segment_fd(segment), &st) != 0 || st.st_nlink == 0;
 }
 
 /*
