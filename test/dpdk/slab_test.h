@@ -12,6 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdbool.h>
+#include <stdio.h>
+#include <sys/types.h>
 #include <cmocka.h>
 
 #include <rte_mempool.h>
@@ -49,10 +51,43 @@ void test_log_capture(void);
 /* ... until here; returns whether text was in it. */
 bool test_log_had(const char *text);
 
-/* test_mempool_mp.c: what a secondary process does. Returns its exit status. */
+/* ---- test_mempool_mp.c: secondary processes ---- */
+
+struct test_child {
+	pid_t pid;
+	int to;	  /* its standard input */
+	int from; /* a pipe it writes a byte to when it is ready */
+};
+
+/* What a secondary process does. Returns its exit status. */
 int test_secondary_main(const char *what, const char *pool);
+#define EXPECT(condition)                                                                          \
+	do {                                                                                       \
+		if (!(condition)) {                                                                \
+			fprintf(stderr, "secondary: line %d: not so: %s\n", __LINE__, #condition); \
+			return 1;                                                                  \
+		}                                                                                  \
+	} while (0)
+void test_say_ready(void);
+void test_await_go(void);
+
+/* The primary's side. Lcores of secondaries: those of SLAB_TEST_LCORES, else as its own. */
+struct test_child test_secondary_start(const char *what, const char *pool);
+void test_secondary_ready(const struct test_child *child);
+int test_secondary_end(struct test_child *child);
+void test_secondary_run(const char *what, const char *pool);
+/* Members of the mempool's pool, as somebody without EAL sees them. */
+unsigned int test_members(const char *pool);
+/* The primary's watch frees a dead member's slot last of all, some time after the death. */
+void test_await_recovery(const char *pool);
 extern const struct CMUnitTest test_mp_tests[];
 extern const size_t test_mp_tests_n;
+
+/* test_mempool_cache.c */
+int test_secondary_cache(const char *what, struct rte_mempool *mp);
+int test_secondary_create_torn(const char *name);
+extern const struct CMUnitTest test_cache_tests[];
+extern const size_t test_cache_tests_n;
 
 /* test_mempool_telemetry.c */
 extern const struct CMUnitTest test_telemetry_tests[];

@@ -58,7 +58,7 @@ free_hugepages(void)
 
 /*
  * mode: "nohuge", without hugepages; "pa", with physical IO addresses; "secondary", of the prefix
- * in SLAB_TEST_PREFIX and with another driver loaded before ours, so that the ops tables differ;
+ * in SLAB_TEST_PREFIX, on the lcores of SLAB_TEST_LCORES if any, and with another driver loaded before ours, so that the ops tables differ;
  * else a primary as it comes.
  */
 void
@@ -67,7 +67,8 @@ test_eal_start(const char *mode)
 	const bool secondary = strcmp(mode, "secondary") == 0;
 	const char *plugin = getenv("SLAB_PLUGIN");
 	const char *other = getenv("SLAB_OTHER_PLUGIN");
-	char *argv[ARGS_MAX];
+	const char *lcores = getenv("SLAB_TEST_LCORES");
+	char *argv[ARGS_MAX], text[64];
 	int argc = 0;
 
 	if (plugin == NULL || access(plugin, R_OK) != 0) {
@@ -88,7 +89,12 @@ test_eal_start(const char *mode)
 	argv[argc++] = strdup("--no-pci");
 	if (strcmp(mode, "telemetry") != 0)
 		argv[argc++] = strdup("--no-telemetry");
-	argv[argc++] = strdup(sysconf(_SC_NPROCESSORS_ONLN) >= 2 ? "-l0-1" : "--lcores=(0,1)@0");
+	if (secondary && lcores != NULL)
+		snprintf(text, sizeof(text), "--lcores=%s", lcores);
+	else
+		snprintf(text, sizeof(text), "%s",
+			sysconf(_SC_NPROCESSORS_ONLN) >= 2 ? "-l0-1" : "--lcores=(0,1)@0");
+	argv[argc++] = strdup(text);
 	argv[argc++] = strdup("--file-prefix");
 	argv[argc++] = strdup(prefix);
 	if (secondary) {

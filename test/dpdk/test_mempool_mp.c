@@ -30,24 +30,10 @@
 #define OBJECTS	 500u
 #define HANDOVER 50u
 
-struct child {
-	pid_t pid;
-	int to;	  /* its standard input */
-	int from; /* a pipe it writes a byte to when it is ready */
-};
-
 /* ---- the secondary's side ---- */
 
-#define EXPECT(condition)                                                                          \
-	do {                                                                                       \
-		if (!(condition)) {                                                                \
-			fprintf(stderr, "secondary: line %d: not so: %s\n", __LINE__, #condition); \
-			return 1;                                                                  \
-		}                                                                                  \
-	} while (0)
-
-static void
-say_ready(void)
+void
+test_say_ready(void)
 {
 	const char *fd = getenv("SLAB_TEST_READY_FD");
 
@@ -55,8 +41,8 @@ say_ready(void)
 		fprintf(stderr, "secondary: the primary is gone\n");
 }
 
-static void
-await_go(void)
+void
+test_await_go(void)
 {
 	char byte;
 
@@ -90,8 +76,8 @@ static int
 secondary_count(struct rte_mempool *mp)
 {
 	EXPECT(rte_mempool_avail_count(mp) == OBJECTS - HANDOVER);
-	say_ready();
-	await_go();
+	test_say_ready();
+	test_await_go();
 	EXPECT(rte_mempool_avail_count(mp) == OBJECTS);
 	return 0;
 }
@@ -136,7 +122,7 @@ secondary_churn(struct rte_mempool *mp)
 			continue;
 		rte_mempool_put_bulk(mp, objs, 16);
 		if (round == 1000)
-			say_ready();
+			test_say_ready();
 	}
 	return 0;
 }
@@ -148,8 +134,8 @@ secondary_hold(struct rte_mempool *mp)
 	void *objs[HANDOVER];
 
 	EXPECT(rte_mempool_get_bulk(mp, objs, HANDOVER) == 0);
-	say_ready();
-	await_go();
+	test_say_ready();
+	test_await_go();
 	return 1;
 }
 
@@ -178,8 +164,8 @@ secondary_hold_mbufs(struct rte_mempool *mp)
 	/* what frees one half */
 	rte_mbuf_refcnt_set(m[23], 0);
 	m[23]->pool = NULL;
-	say_ready();
-	await_go();
+	test_say_ready();
+	test_await_go();
 	return 1;
 }
 
@@ -192,8 +178,8 @@ secondary_create(const char *name)
 	EXPECT(mp != NULL);
 	EXPECT(rte_mempool_set_ops_byname(mp, "slab", NULL) == 0);
 	EXPECT(rte_mempool_populate_default(mp) == OBJECTS);
-	say_ready();
-	await_go();
+	test_say_ready();
+	test_await_go();
 	EXPECT(rte_mempool_avail_count(mp) == OBJECTS);
 	rte_mempool_free(mp);
 	return 0;
@@ -207,6 +193,8 @@ test_secondary_main(const char *what, const char *pool)
 	alarm(60);
 	if (strcmp(what, "create") == 0)
 		return secondary_create(pool);
+	if (strcmp(what, "create_torn") == 0)
+		return test_secondary_create_torn(pool);
 	mp = rte_mempool_lookup(pool);
 	EXPECT(mp != NULL);
 	if (strcmp(what, "slot") == 0)
@@ -223,18 +211,17 @@ test_secondary_main(const char *what, const char *pool)
 		return secondary_hold_mbufs(mp);
 	if (strcmp(what, "churn") == 0)
 		return secondary_churn(mp);
-	fprintf(stderr, "secondary: what is %s?\n", what);
-	return 2;
+	return test_secondary_cache(what, mp);
 }
 
 /* ---- the primary's side ---- */
 
-static struct child
-start_secondary(const char *what, const char *pool)
+struct test_child
+test_secondary_start(const char *what, const char *pool)
 {
 	int to[2], from[2];
 	char text[16];
-	struct child child;
+	struct test_child child;
 
 	assert_int_equal(pipe(to), 0);
 	assert_int_equal(pipe(from), 0);
@@ -262,8 +249,8 @@ start_secondary(const char *what, const char *pool)
 	return child;
 }
 
-static void
-await_ready(const struct child *child)
+void
+test_secondary_ready(const struct test_child *child)
 {
 	char byte;
 
@@ -271,8 +258,8 @@ await_ready(const struct child *child)
 	assert_int_equal(read(child->from, &byte, 1), 1);
 }
 
-static int
-await_end(struct child *child)
+int
+test_secondary_end(struct test_child *child)
 {
 	int status;
 
@@ -282,19 +269,18 @@ await_end(struct child *child)
 	return status;
 }
 
-static void
-run_secondary(const char *what, const char *pool)
+void
+test_secondary_run(const char *what, const char *pool)
 {
-	struct child child = start_secondary(what, pool);
-	const int status = await_end(&child);
+	struct test_child child = test_secondary_start(what, pool);
+	const int status = test_secondary_end(&child);
 
 	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
 		fail_msg("secondary \"%s\" ended with status %#x", what, status);
 }
 
-/* Members of the mempool's pool, as somebody without EAL sees them. */
-static unsigned int
-members(const char *pool)
+unsigned int
+test_members(const char *pool)
 {
 	const struct sio_pool_attach_opts opts = {.sz = sizeof(opts), .observe = true};
 	struct sio_pool_info info;
@@ -314,7 +300,7 @@ all_processes_agree_on_the_ops(void **state)
 	struct rte_mempool *mp = test_pool("slot", OBJECTS, 64, 0, 0);
 
 	(void)state;
-	run_secondary("slot", "slot");
+	test_secondary_run("slot", "slot");
 	rte_mempool_free(mp);
 }
 
@@ -322,17 +308,17 @@ static void
 a_secondary_that_counts_is_no_member(void **state)
 {
 	struct rte_mempool *mp = test_pool("count", OBJECTS, 64, 0, 0);
-	struct child child;
+	struct test_child child;
 	void *objs[HANDOVER];
 
 	(void)state;
 	assert_int_equal(rte_mempool_get_bulk(mp, objs, HANDOVER), 0);
-	child = start_secondary("count", "count");
-	await_ready(&child);
-	assert_int_equal(members("count"), 1);
+	child = test_secondary_start("count", "count");
+	test_secondary_ready(&child);
+	assert_int_equal(test_members("count"), 1);
 	rte_mempool_put_bulk(mp, objs, HANDOVER);
-	assert_int_equal(await_end(&child), 0);
-	assert_int_equal(members("count"), 1);
+	assert_int_equal(test_secondary_end(&child), 0);
+	assert_int_equal(test_members("count"), 1);
 	rte_mempool_free(mp);
 }
 
@@ -344,11 +330,11 @@ a_secondary_takes_every_object_and_leaves_all_behind(void **state)
 	(void)state;
 	for (unsigned int i = 0; i < 3; i++) {
 		test_drain(mp, OBJECTS);
-		run_secondary("take_all", "all");
+		test_secondary_run("take_all", "all");
 		assert_int_equal(rte_mempool_avail_count(mp), OBJECTS);
 	}
 	test_drain(mp, OBJECTS);
-	assert_int_equal(members("all"), 1);
+	assert_int_equal(test_members("all"), 1);
 	rte_mempool_free(mp);
 }
 
@@ -361,7 +347,7 @@ objects_cross_from_one_process_to_the_other(void **state)
 
 	(void)state;
 	assert_non_null(ring);
-	run_secondary("hand_over", "cross");
+	test_secondary_run("hand_over", "cross");
 	assert_int_equal(rte_mempool_avail_count(mp), OBJECTS - HANDOVER);
 	assert_int_equal(rte_ring_dequeue_bulk(ring, objs, HANDOVER, NULL), HANDOVER);
 	rte_mempool_put_bulk(mp, objs, HANDOVER);
@@ -374,23 +360,23 @@ static void
 a_mempool_of_a_secondary_serves_the_primary(void **state)
 {
 	const unsigned int descriptors = test_count_files("/proc/self/fd");
-	struct child child = start_secondary("create", "theirs");
+	struct test_child child = test_secondary_start("create", "theirs");
 	struct rte_mempool *mp;
 
 	(void)state;
-	await_ready(&child);
+	test_secondary_ready(&child);
 	mp = rte_mempool_lookup("theirs");
 	assert_non_null(mp);
 	assert_int_equal(mp->ops_index, TEST_OPS_SLOT);
 	test_drain(mp, OBJECTS);
-	assert_int_equal(await_end(&child), 0);
+	assert_int_equal(test_secondary_end(&child), 0);
 	/* its successor has the same name, and most likely the same memory */
-	child = start_secondary("create", "theirs");
-	await_ready(&child);
+	child = test_secondary_start("create", "theirs");
+	test_secondary_ready(&child);
 	mp = rte_mempool_lookup("theirs");
 	assert_non_null(mp);
 	test_drain(mp, OBJECTS);
-	assert_int_equal(await_end(&child), 0);
+	assert_int_equal(test_secondary_end(&child), 0);
 	/* what the primary had open for them goes when it next opens another */
 	rte_mempool_free(test_pool("next", OBJECTS, 64, 0, 0));
 	assert_int_equal(test_count_files("/proc/self/fd"), descriptors);
@@ -404,14 +390,14 @@ a_killed_secondary_stops_nobody(void **state)
 	(void)state;
 	for (unsigned int i = 0; i < 5; i++) {
 		const unsigned int before = rte_mempool_avail_count(mp);
-		struct child child = start_secondary("churn", "killed");
+		struct test_child child = test_secondary_start("churn", "killed");
 		void *objs[OBJECTS];
 		unsigned int n = 0;
 		int status;
 
-		await_ready(&child);
+		test_secondary_ready(&child);
 		kill(child.pid, SIGKILL);
-		status = await_end(&child);
+		status = test_secondary_end(&child);
 		assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
 		while (rte_mempool_get(mp, &objs[n]) == 0)
 			n++;
@@ -427,13 +413,12 @@ a_killed_secondary_stops_nobody(void **state)
 	rte_mempool_free(mp);
 }
 
-/* The primary's watch frees a dead member's slot last of all, some time after the death. */
-static void
-await_recovery(const char *pool)
+void
+test_await_recovery(const char *pool)
 {
-	for (unsigned int i = 0; i < 500 && members(pool) != 1; i++)
+	for (unsigned int i = 0; i < 500 && test_members(pool) != 1; i++)
 		rte_delay_us_sleep(10000);
-	assert_int_equal(members(pool), 1);
+	assert_int_equal(test_members(pool), 1);
 }
 
 /* By mode=exact in mempool_test.cfg. */
@@ -448,24 +433,24 @@ an_exact_mempool_gets_back_what_a_killed_secondary_held(void **state)
 	(void)state;
 	for (unsigned int i = 0; i < RTE_DIM(cases); i++) {
 		struct rte_mempool *mp = test_pool(cases[i].name, OBJECTS, 64, 0, 0);
-		struct child child = start_secondary("hold", cases[i].name), next;
+		struct test_child child = test_secondary_start("hold", cases[i].name), next;
 
-		await_ready(&child);
+		test_secondary_ready(&child);
 		kill(child.pid, SIGKILL);
-		assert_true(WIFSIGNALED(await_end(&child)));
-		await_recovery(cases[i].name);
+		assert_true(WIFSIGNALED(test_secondary_end(&child)));
+		test_await_recovery(cases[i].name);
 		assert_int_equal(rte_mempool_avail_count(mp), OBJECTS - cases[i].lost);
 		/* a process that joins settles what dead ones left at once */
-		child = start_secondary("hold", cases[i].name);
-		await_ready(&child);
+		child = test_secondary_start("hold", cases[i].name);
+		test_secondary_ready(&child);
 		kill(child.pid, SIGKILL);
-		assert_true(WIFSIGNALED(await_end(&child)));
-		next = start_secondary("hold", cases[i].name);
-		await_ready(&next);
+		assert_true(WIFSIGNALED(test_secondary_end(&child)));
+		next = test_secondary_start("hold", cases[i].name);
+		test_secondary_ready(&next);
 		assert_int_equal(
 			rte_mempool_avail_count(mp), OBJECTS - HANDOVER - 2 * cases[i].lost);
 		kill(next.pid, SIGKILL);
-		assert_true(WIFSIGNALED(await_end(&next)));
+		assert_true(WIFSIGNALED(test_secondary_end(&next)));
 		rte_mempool_free(mp);
 	}
 }
@@ -475,16 +460,16 @@ mbufs_that_a_killed_secondary_held_are_new_again(void **state)
 {
 	struct rte_mempool *mp = rte_pktmbuf_pool_create_by_ops(
 		"exact_mbufs", OBJECTS, 32, 16, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY, "slab");
-	struct child child;
+	struct test_child child;
 	struct rte_mbuf *m[OBJECTS];
 
 	(void)state;
 	assert_non_null(mp);
-	child = start_secondary("hold_mbufs", "exact_mbufs");
-	await_ready(&child);
+	child = test_secondary_start("hold_mbufs", "exact_mbufs");
+	test_secondary_ready(&child);
 	kill(child.pid, SIGKILL);
-	assert_true(WIFSIGNALED(await_end(&child)));
-	await_recovery("exact_mbufs");
+	assert_true(WIFSIGNALED(test_secondary_end(&child)));
+	test_await_recovery("exact_mbufs");
 	assert_int_equal(rte_mempool_avail_count(mp), OBJECTS);
 	/* as they are in the mempool, where every field that alloc relies on counts */
 	assert_int_equal(rte_mempool_get_bulk(mp, (void **)m, OBJECTS), 0);
@@ -513,7 +498,7 @@ objects_to_be_renewed_wait_for_who_can(void **state)
 {
 	const struct sio_pool_attach_opts opts = {.sz = sizeof(opts), .no_payload = true};
 	struct rte_mempool *mp = test_pool("exact_wait", OBJECTS, 64, 0, 0);
-	struct child child = start_secondary("hold", "exact_wait");
+	struct test_child child = test_secondary_start("hold", "exact_wait");
 	struct sio_recover_report report;
 	struct sio_pool *pool;
 	char name[SIO_NAME_LEN];
@@ -521,7 +506,7 @@ objects_to_be_renewed_wait_for_who_can(void **state)
 	pid_t pid;
 
 	(void)state;
-	await_ready(&child);
+	test_secondary_ready(&child);
 	snprintf(name, sizeof(name), "dpdk.%s.exact_wait", test_file_prefix());
 	/* not the primary, which could renew */
 	pid = fork();
@@ -540,8 +525,8 @@ objects_to_be_renewed_wait_for_who_can(void **state)
 	assert_true(pid > 0);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(status, 0);
-	assert_true(WIFSIGNALED(await_end(&child)));
-	await_recovery("exact_wait");
+	assert_true(WIFSIGNALED(test_secondary_end(&child)));
+	test_await_recovery("exact_wait");
 	assert_int_equal(rte_mempool_avail_count(mp), OBJECTS);
 	rte_mempool_free(mp);
 }
@@ -553,8 +538,8 @@ secondaries_come_and_go_and_use_up_no_slots(void **state)
 
 	(void)state;
 	for (unsigned int i = 0; i < 5; i++)
-		run_secondary("take_all", "slots");
-	assert_int_equal(members("slots"), 1);
+		test_secondary_run("take_all", "slots");
+	assert_int_equal(test_members("slots"), 1);
 	rte_mempool_free(mp);
 }
 
@@ -607,9 +592,9 @@ a_name_that_is_in_use_gets_the_pid(void **state)
 	mp = test_pool("twice", OBJECTS, 64, 0, 0);
 	assert_true(test_log_had("is in use by another process"));
 	test_drain(mp, OBJECTS);
-	run_secondary("take_all", "twice");
+	test_secondary_run("take_all", "twice");
 	snprintf(name, sizeof(name), "twice#%d", (int)getpid());
-	assert_int_equal(members(name), 1);
+	assert_int_equal(test_members(name), 1);
 	rte_mempool_free(mp);
 
 	close(to[1]);

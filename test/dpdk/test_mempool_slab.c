@@ -698,6 +698,9 @@ run_group(const char *mode)
 
 	if (strcmp(mode, "mp") == 0)
 		return _cmocka_run_group_tests("mp", test_mp_tests, test_mp_tests_n, NULL, NULL);
+	if (strcmp(mode, "cache") == 0)
+		return _cmocka_run_group_tests(
+			mode, test_cache_tests, test_cache_tests_n, NULL, NULL);
 	if (strcmp(mode, "refused") == 0)
 		return _cmocka_run_group_tests(
 			mode, test_refused_tests, test_refused_tests_n, NULL, NULL);
@@ -727,7 +730,7 @@ main(int argc, char **argv)
 	if (strcmp(mode, "refused") == 0)
 		setenv("SLABIO_CONFIG", "/nonexistent/mempool.cfg", 1);
 	test_eal_start(mode);
-	if (strcmp(mode, "mp") == 0 && !test_has_hugepages()) {
+	if ((strcmp(mode, "mp") == 0 || strcmp(mode, "cache") == 0) && !test_has_hugepages()) {
 		fprintf(stderr, "SKIP: secondary processes need free hugepages\n");
 		return 77;
 	}

@@ -184,23 +184,12 @@ slab_data_fill(const struct rte_mempool *mp, struct slab_data *data)
 		return ret;
 	}
 	memcpy(data->name, name, sizeof(name));
+	for (unsigned int i = 0; i < RTE_MAX_LCORE; i++)
+		atomic_store_explicit(&data->lcore[i], SIO_MEMBER_NONE, memory_order_relaxed);
 	data->check = options.check;
 	data->exact = options.exact;
 	data->magic = SLAB_MAGIC;
 	return 0;
-}
-
-/*
- * The caches stay where they are, since their size tells where the mempool's private data is; but
- * none is allowed to keep an object from one call to the next.
- */
-static void
-slab_cache_off(struct rte_mempool *mp)
-{
-	for (unsigned int i = 0; i < RTE_MAX_LCORE; i++) {
-		mp->local_cache[i].size = 0;
-		mp->local_cache[i].flushthresh = 0;
-	}
 }
 
 int
@@ -223,11 +212,10 @@ slab_alloc(struct rte_mempool *mp)
 	if (data->exact && mp->cache_size != 0) {
 		SLAB_LOG(NOTICE,
 			"mempool %s: mode=exact, so its cache of %u objects is not used: nobody "
-			"could "
-			"tell what was in it after a crash, and a shard is as fast",
+			"could tell what was in it after a crash, and a shard is as fast",
 			mp->name, mp->cache_size);
-		slab_cache_off(mp);
 	}
+	slab_caches_limit(mp, data->exact);
 	mp->pool_data = data;
 	mp->ops_index = slab_ops_index(mp->ops_index);
 	slab_watch_start();
@@ -423,7 +411,9 @@ slab_enqueue_slow(struct rte_mempool *mp, void *const *objs, unsigned int n)
 		return slab_no_pool(mp, "put", n);
 	ret = sio_pool_give_ptr(pool, objs, n);
 	if (likely(ret == 0)) {
-		slab_remember(mp, pool);
+		/* refused or not: they are back where they belong */
+		if (slab_lcore_claim(mp, pool))
+			slab_remember(mp, pool);
 		return 0;
 	}
 	return ret == -EINVAL ? slab_enqueue_checked(mp, pool, objs, n)
@@ -437,7 +427,9 @@ slab_dequeue_slow(struct rte_mempool *mp, void **objs, unsigned int n)
 
 	if (pool == NULL)
 		return slab_no_pool(mp, "get", n);
-	if (sio_pool_take_ptr(pool, objs, n) != 0)
+	if (!slab_lcore_claim(mp, pool))
+		return -EBUSY;
+	if (slab_cache_refills(mp, objs) || sio_pool_take_ptr(pool, objs, n) != 0)
 		return -ENOBUFS;
 	slab_remember(mp, pool);
 	return 0;

@@ -53,6 +53,8 @@ struct slab_data {
 	uint64_t align; /* of the headers, a power of two; 1: as the library aligns them */
 	/* pointers given back that are no objects of this mempool; any process adds */
 	_Alignas(RTE_CACHE_LINE_SIZE) _Atomic uint64_t foreign;
+	/* by lcore: the member whose thread has it, see slab_cache.c */
+	_Alignas(RTE_CACHE_LINE_SIZE) _Atomic sio_member_t lcore[RTE_MAX_LCORE];
 };
 
 /*
@@ -128,6 +130,25 @@ bool slab_table_recover(void);
 
 /* slab_renew.c: what sio_pool_set_renew() wants, with the mempool as its argument. */
 void slab_renew(void *object, void *mempool);
+
+/* ---- slab_cache.c: the caches that the mempool library keeps ---- */
+
+/* Creator, before others can find the mempool: caches of lcores that are not its own are off. */
+void slab_caches_limit(const struct rte_mempool *mp, bool all);
+
+/* The creator is gone: what it had in caches is nobody's to take out of them. */
+void slab_caches_end(const struct rte_mempool *mp);
+
+bool slab_creator_lives(const struct sio_pool *pool);
+
+/*
+ * A thread's first get or put here. False, with a message now and then, if a living process has
+ * the same lcore.
+ */
+bool slab_lcore_claim(const struct rte_mempool *mp, const struct sio_pool *pool);
+
+/* True if the library would refill a cache that is off by now: it does without if that fails. */
+bool slab_cache_refills(const struct rte_mempool *mp, void *const *objs);
 
 /* slab_watch.c: from now on recovers by itself. Any thread, any number of times. */
 void slab_watch_start(void);

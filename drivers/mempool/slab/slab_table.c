@@ -256,6 +256,8 @@ slab_attach(const struct rte_mempool *mp, const struct slab_data *data, bool obs
 		.sz = sizeof(opts),
 		.observe = observe,
 		.no_payload = true,
+		/* not before caches are emptied and objects can be made new, see below */
+		.no_recover = true,
 	};
 	struct sio_pool_info info;
 	struct sio_pool *pool;
@@ -284,7 +286,10 @@ slab_attach(const struct rte_mempool *mp, const struct slab_data *data, bool obs
 		return NULL;
 	}
 	slab_pool_renews(mp, pool);
-	if (!observe && slab_pool_has_dead(pool))
+	if (!observe && !slab_creator_lives(pool))
+		slab_caches_end(mp);
+	/* what can't be settled now is settled by the next */
+	if (!observe)
 		(void)sio_pool_recover(pool, NULL);
 	return pool;
 }
