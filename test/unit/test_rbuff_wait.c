@@ -371,6 +371,11 @@ no_wakeup_is_lost_beside(bool process, int cpu)
 	pin_to(0);
 	result = rally(there, back, true, &late);
 	sched_setaffinity(0, sizeof(before), &before);
+	if (result != 0) {
+		/* the other side may wait for an answer that does not come */
+		sio_rbuff_state_set(there, SIO_RBUFF_DOWN);
+		sio_rbuff_state_set(back, SIO_RBUFF_DOWN);
+	}
 	sio_rbuff_destroy(there);
 	sio_rbuff_destroy(back);
 	if (process) {
