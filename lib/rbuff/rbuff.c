@@ -14,6 +14,7 @@
 #include <unistd.h>
 #include "rbuff_private.h"
 #include "segment/log.h"
+#include "segment/plant.h"
 
 static int
 name_set(char *to, const char *name)
@@ -227,6 +228,29 @@ side_new(struct rbuff_side **out)
 }
 
 /**
+ * A predecessor that died before it published what it was writing may have left end words in the
+ * lines after the published end. They count for nothing as long as the line that the end is in
+ * says so, and would count once that line is full: so before anything is written, each of them is
+ * made to say that nothing of its line is published. Nobody looks at these lines meanwhile, and a
+ * death leaves the rest of them to the next producer, which walks them all again.
+ */
+static __attribute__((noinline)) void
+tail_clear(const struct rbuff_side *side, uint64_t published, uint32_t per_line)
+{
+	struct rbuff_line *line = side->line;
+	uint64_t first = published - side->in_line;
+
+	for (uint32_t i = 1; i < side->lines; i++) {
+		first += per_line;
+		if (++line == side->last)
+			line = side->first;
+		/* above its first position: of this lap; what is still to be read is of the last */
+		if ((int64_t)(atomic_load_explicit(&line->end, memory_order_relaxed) - first) > 0)
+			atomic_store_explicit(&line->end, first, memory_order_relaxed);
+	}
+}
+
+/**
  * Sets the cursor to where the ring stands. The role is ours: nobody else writes that side's
  * position.
  */
@@ -269,6 +293,8 @@ side_start(struct sio_rbuff *ring)
 		sio__rbuff_blocks_start(ring);
 	side->line = side->first + line_of(ring, side->position);
 	side->in_line = (uint32_t)(side->position % ring->per_line);
+	if (ring->role == SIO_RBUFF_PRODUCER && !SIO_PLANTED(TAIL_KEPT))
+		tail_clear(side, published, ring->per_line);
 	/* the producer's word may be behind what its predecessor published */
 	atomic_store_explicit(side->mine, side->position, memory_order_release);
 	/* a predecessor may have died in its sleep */

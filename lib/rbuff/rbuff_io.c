@@ -10,8 +10,9 @@
  * while anything in it is still to be read.
  *
  *   step   who        word                         order     partner
- *   w1     producer   elements of a line           plain     r2, through w2/r1
- *   w2     producer   the line's end word          release   r1 (acquire)
+ *   w1     producer   elements, and the end words  plain     r2 and r1, through w2
+ *                     of all lines but the first
+ *   w2     producer   the first line's end word    release   r1 (acquire)
  *   w3     producer   positions[PRODUCER]          release   who looks for the published end
  *   w4     producer   loads sleeping[CONSUMER]     after w2  the sleeper's barrier, rbuff_wait.c
  *   r1     consumer   loads the line's end word    acquire   w2
@@ -19,9 +20,13 @@
  *   r3     consumer   positions[CONSUMER]          release   w0 (acquire), look_for_room()
  *   r4     consumer   loads sleeping[PRODUCER]     after r3  the sleeper's barrier
  *
- * A producer that dies or stops before a w2 leaves elements that nobody sees and its successor
- * overwrites; after it, they are published, whether w3 was done or not, since the end is always
- * looked for in the lines from positions[PRODUCER] on. A consumer that dies or stops before r3
+ * All that one call writes is published by its w2: a reader goes line by line, and does not look at
+ * a line before the one in front of it is full. So it finds all of a call or nothing.
+ *
+ * A producer that dies or stops before its w2 leaves elements that nobody sees, and end words that
+ * nobody looks at; its successor takes these back before it writes (tail_clear() in rbuff.c). After
+ * w2 all are published, whether w3 was done or not, since the end is always looked for in the lines
+ * from positions[PRODUCER] on. A consumer that dies or stops before r3
  * leaves the elements unconsumed; its successor reads them again. Death before w4 or r4 leaves a
  * sleeper to its own bounded sleep. In no case does the other side wait for anything.
  *
@@ -99,49 +104,83 @@ copy_elements(unsigned char *to, const unsigned char *from, uint32_t n, size_t s
 
 /* ---- writing ---- */
 
+/** Copies k elements to their places in a line and sets its end word. */
+static inline __attribute__((always_inline)) void
+put_line(struct rbuff_line *line, uint32_t in_line, const unsigned char *from, uint32_t k,
+	uint64_t end, memory_order order, const uint32_t per_line, const size_t size,
+	const size_t offset)
+{
+	unsigned char *to = (unsigned char *)line + offset + in_line * size;
+
+#if SIO_PLANTED(HOLDER_AFTER_INDEX)
+	/* w2 before w1: the reader finds elements that are not there yet */
+	atomic_store_explicit(&line->end, end, memory_order_release);
+#endif
+	if (k == per_line)
+		memcpy(to, from, per_line * size);
+	else
+		copy_elements(to, from, k, size);
+	atomic_store_explicit(&line->end, end, order);
+}
+
+/** The line after this one, whose first position is `position`; claims one ahead. */
+static inline __attribute__((always_inline)) struct rbuff_line *
+next_line(const struct rbuff_side *side, struct rbuff_line *line, uint64_t position,
+	const uint32_t per_line)
+{
+	struct rbuff_line *ahead;
+
+	if (++line == side->last)
+		line = side->first;
+	ahead = line + PREFETCH_LINES;
+	if (ahead >= side->last)
+		ahead -= side->lines;
+	if (side->limit - position >= (PREFETCH_LINES + 1) * per_line)
+		prefetch_exclusive(ahead);
+	return line;
+}
+
 /** Writes n elements, which fit. per_line, size and offset are constants where this is inlined. */
 static inline __attribute__((always_inline)) void
 put(struct rbuff_side *side, const void *elements, uint32_t n, const uint32_t per_line,
 	const size_t size, const size_t offset)
 {
 	const unsigned char *from = elements;
-	struct rbuff_line *line = side->line;
-	uint32_t in_line = side->in_line;
-	uint64_t position = side->position;
+	struct rbuff_line *head = side->line, *line = head;
+	uint32_t head_at = side->in_line, head_n = per_line - head_at, in_line;
+	uint64_t position;
 
-	do {
-		uint32_t k = per_line - in_line;
-		unsigned char *to = (unsigned char *)line + offset + in_line * size;
-
-		if (k > n)
-			k = n;
-#if SIO_PLANTED(HOLDER_AFTER_INDEX)
-		/* w2 before w1: the reader finds elements that are not there yet */
-		atomic_store_explicit(&line->end, position + k, memory_order_release);
+	if (head_n > n)
+		head_n = n;
+	in_line = head_at + head_n;
+	position = side->position + head_n;
+#if SIO_PLANTED(HEAD_FIRST)
+	/* the reader finds a part of what one call writes */
+	put_line(head, head_at, elements, head_n, position, memory_order_release, per_line, size,
+		offset);
 #endif
-		if (k == per_line)
-			memcpy(to, from, per_line * size);
-		else
-			copy_elements(to, from, k, size);
-		from += k * size;
-		n -= k;
-		in_line += k;
-		position += k;
-		/* w2 */
-		atomic_store_explicit(&line->end, position, memory_order_release);
-		if (in_line == per_line) {
-			struct rbuff_line *ahead;
-
-			in_line = 0;
-			if (++line == side->last)
-				line = side->first;
-			ahead = line + PREFETCH_LINES;
-			if (ahead >= side->last)
-				ahead -= side->lines;
-			if (side->limit - position >= (PREFETCH_LINES + 1) * per_line)
-				prefetch_exclusive(ahead);
+	if (in_line == per_line) {
+		line = next_line(side, line, position, per_line);
+		in_line = 0;
+		from += head_n * size;
+		n -= head_n;
+		/* w1 of the other lines; relaxed: seen by who saw w2 */
+		while (n != 0) {
+			in_line = n < per_line ? n : per_line;
+			position += in_line;
+			put_line(line, 0, from, in_line, position, memory_order_relaxed, per_line,
+				size, offset);
+			from += in_line * size;
+			n -= in_line;
+			if (in_line == per_line) {
+				line = next_line(side, line, position, per_line);
+				in_line = 0;
+			}
 		}
-	} while (n != 0);
+	}
+	/* w2 */
+	put_line(head, head_at, elements, head_n, side->position + head_n, memory_order_release,
+		per_line, size, offset);
 	side->line = line;
 	side->in_line = in_line;
 	side->position = position;
@@ -394,10 +433,7 @@ get(struct rbuff_side *side, void *elements, uint32_t n, bool whole, bool blocks
 			int found = published_after(end, position, per_line - in_line);
 
 			if (found <= 0) {
-				/*
-				 * whole: a later line is published and this one not; no producer
-				 * does that
-				 */
+				/* whole: it was published when ready() looked */
 				if (whole)
 					return -EPROTO;
 				if (left == n)
@@ -444,26 +480,36 @@ get(struct rbuff_side *side, void *elements, uint32_t n, bool whole, bool blocks
 }
 
 /**
- * Are all of the next n elements published? Lines are published in order, so the one that the last
- * of them is in says it for all.
+ * Are all of the next n elements published? Line by line, as get() goes: a later line may have its
+ * end word before one that it follows.
  *
  * @return 1, 0 or -EPROTO
  */
 static inline __attribute__((always_inline)) int
 ready(const struct rbuff_side *side, uint32_t n, const uint32_t per_line)
 {
-	uint32_t ahead =
-		side->in_line + n - 1; /* of the last, counted from the start of the line */
-	struct rbuff_line *line = side->line + ahead / per_line;
-	int found;
+	struct rbuff_line *line = side->line;
+	uint64_t position = side->position;
+	uint32_t left = per_line - side->in_line;
 
-	if (side->limit - side->position >= n)
+	if (side->limit - position >= n)
 		return 1;
-	if (line >= side->last)
-		line -= side->lines;
-	found = published_after(atomic_load_explicit(&line->end, memory_order_acquire),
-		side->position + n - 1, per_line - ahead % per_line);
-	return found < 0 ? found : found != 0;
+	for (;;) {
+		/* the last of them that is in this line */
+		uint32_t k = n < left ? n : left;
+		int found = published_after(atomic_load_explicit(&line->end, memory_order_acquire),
+			position + k - 1, left - k + 1);
+
+		if (found <= 0)
+			return found;
+		n -= k;
+		if (n == 0)
+			return 1;
+		position += k;
+		left = per_line;
+		if (++line == side->last)
+			line = side->first;
+	}
 }
 
 static inline __attribute__((always_inline)) int

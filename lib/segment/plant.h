@@ -23,6 +23,10 @@
 #define SIO_PLANT_COUNTED_TWICE 4
 /** A ring's end words are published before the elements. */
 #define SIO_PLANT_HOLDER_AFTER_INDEX 5
+/** The first line of what one write call publishes is published first, not last. */
+#define SIO_PLANT_HEAD_FIRST 6
+/** Lines that a dead producer wrote and did not publish keep their end words. */
+#define SIO_PLANT_TAIL_KEPT 7
 
 #ifdef SIO_PLANT_FAULT
 #define SIO_PLANTED(fault) (SIO_PLANT_FAULT == SIO_PLANT_##fault)

@@ -3,6 +3,7 @@
  */
 
 #include "unit_rbuff.h"
+#include "ring_tail.h"
 
 /* ---- creating and attaching ---- */
 
@@ -548,15 +549,77 @@ impossible_end_words_are_refused(void **state)
 		assert_int_equal(sio_rbuff_read_timed(p.in, y, 3, SIO_FOREVER), -EPROTO);
 		assert_true(sio_rbuff_count(p.in) <= 16);
 	}
-	/* a line is published and the one before it is not */
 	atomic_store(&lines[0].end, 3);
-	atomic_store(&lines[1].end, 14);
-	assert_int_equal(sio_rbuff_read_bulk(p.in, y, 14), -EPROTO);
-	assert_true(sio_rbuff_consumed(p.in) == 0);
-	atomic_store(&lines[1].end, 0);
 	assert_int_equal(sio_rbuff_read_burst(p.in, y, 14), 3);
 	assert_int_equal(elements_right(y, 8, 0, 3), 3);
 	ring_pair_end(&p);
+}
+
+static void
+what_is_written_and_not_published_is_not_there(void **state)
+{
+	uint64_t x[40], y[40];
+
+	(void)state;
+	elements_make(x, 8, 0, 40);
+	/* begun in the middle of a line, at its start, and around the end of the memory */
+	for (uint32_t before = 3; before <= 31; before += 4) {
+		struct ring_pair p = ring_pair(32, 8);
+
+		assert_int_equal(sio_rbuff_write_bulk(p.out, x, before), before);
+		assert_int_equal(sio_rbuff_read_bulk(p.in, y, before - 2), before - 2);
+		ring_leave_tail(p.out, x, 30);
+		assert_true(sio_rbuff_published(p.out) == before);
+		assert_int_equal(sio_rbuff_count(p.in), 2);
+		assert_int_equal(sio_rbuff_read_bulk(p.in, y, 3), 0);
+		assert_int_equal(sio_rbuff_read_bulk(p.in, y, 32), 0);
+		assert_int_equal(sio_rbuff_peek(p.in, before, y), -ENOENT);
+		assert_int_equal(sio_rbuff_peek(p.in, before + 8, y), -ENOENT);
+		assert_int_equal(sio_rbuff_read_burst(p.in, y, 32), 2);
+		assert_int_equal(elements_right(y, 8, before - 2, 2), 2);
+		assert_int_equal(sio_rbuff_read_burst(p.in, y, 32), 0);
+		/* not even behind what the next producer writes */
+		sio_rbuff_detach(p.out);
+		assert_int_equal(sio_rbuff_attach("pair", SIO_RBUFF_PRODUCER, &p.out), 0);
+		for (uint32_t i = 0; i < 32; i++) {
+			assert_int_equal(sio_rbuff_write_bulk(p.out, &x[i], 1), 1);
+			assert_true(sio_rbuff_published(p.out) == before + i + 1);
+			assert_int_equal(sio_rbuff_read_bulk(p.in, y, 2), 0);
+			assert_int_equal(sio_rbuff_read_burst(p.in, y, 32), 1);
+			assert_int_equal(elements_right(y, 8, i, 1), 1);
+		}
+		ring_pair_end(&p);
+	}
+}
+
+/* A reader that takes all that is there beside each write sees what each call wrote. */
+static void
+a_write_is_seen_whole(void **state)
+{
+	unsigned char elements[64 * 16];
+	uint64_t rnd = 3;
+
+	(void)state;
+	for (int s = 0; s < 3; s++) {
+		uint32_t size = unit_element_sizes[s];
+		struct ring_pair p = ring_pair(64, size);
+		uint64_t at = 0;
+
+		for (int i = 0; i < 2000; i++) {
+			uint32_t n = next_random(&rnd) % 64 + 1;
+
+			elements_make(elements, size, at, n);
+			assert_int_equal(sio_rbuff_write_bulk(p.out, elements, n), n);
+			assert_int_equal(sio_rbuff_count(p.in), n);
+			memset(elements, 0, sizeof(elements));
+			assert_int_equal(i & 1 ? sio_rbuff_read_bulk(p.in, elements, n)
+					       : sio_rbuff_read_burst(p.in, elements, 64),
+				n);
+			assert_int_equal(elements_right(elements, size, at, n), n);
+			at += n;
+		}
+		ring_pair_end(&p);
+	}
 }
 
 /* whatever the other side's words say, look-ups end and stay within the ring */
@@ -648,6 +711,8 @@ main(void)
 		cmocka_unit_test(gone_ends_reads_once_drained_and_writes_go_in),
 		cmocka_unit_test(impossible_consumer_position_overruns_nothing),
 		cmocka_unit_test(impossible_end_words_are_refused),
+		cmocka_unit_test(what_is_written_and_not_published_is_not_there),
+		cmocka_unit_test(a_write_is_seen_whole),
 		cmocka_unit_test(lookups_are_bounded_beside_garbage),
 		cmocka_unit_test(published_is_found_in_the_lines),
 	};

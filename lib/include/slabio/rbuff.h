@@ -12,7 +12,7 @@
  * Positions count elements from 0 and never wrap (64 bits). Bulk calls move all or nothing, burst
  * calls as many as fit. The data path makes no system call unless the other side sleeps, and waits
  * for nobody except in the timed forms. What one side was killed or stopped in the middle of never
- * blocks the other: it sees either all of an element or nothing of it.
+ * blocks the other: it sees either all of what a call writes or nothing of it.
  *
  * Thread rules: one producer thread and one consumer thread at a time; state, count and position
  * calls from any thread of any attached process.
@@ -145,8 +145,10 @@ SIO_API void sio_rbuff_destroy(struct sio_rbuff *ring);
 /**
  * Writes elements in order.
  *
- * A bulk write is published element by element like any other: a reader may find its first part
- * already.
+ * What one call writes is published at once: readers, and whoever takes the place of a writer that
+ * died in the call, find all of it or nothing. A packet of several elements (SIO_DESC_MORE) goes in
+ * by one bulk or timed write, alone or among others, and so arrives whole or not at all. A burst
+ * write is cut where the room ends, in the middle of a packet too: for packets of one element.
  *
  * @param elements n elements of the ring's element size
  * @return number written: n or 0 (bulk), 0 to n (burst); or, with nothing written: -EROFS or
