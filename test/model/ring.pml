@@ -7,7 +7,9 @@
  * what comes; each may be killed between any two steps, and so may R1, who recovers first. R2 recovers after it or at
  * the same time, and once more at the end. Writer A2, with block 3, and reader N follow when the place is free.
  *
- * Checked: no block is in two hands, a reader that finds a block published gets it, nobody takes a block from a living
+ * A batch of two is a packet.
+ *
+ * Checked: no block is in two hands, a packet is published whole, a reader that finds a block published gets it, nobody takes a block from a living
  * member, nobody waits, and in the end each block is in one place, which its holder word names.
  */
 
@@ -34,7 +36,7 @@
 #define NMEM	 6
 
 #include "tso.inc"
-#define NREACHED 5
+#define NREACHED 6
 #include "reached.inc"
 
 /* a slot's word holds position and element, so that one store writes and publishes both */
@@ -54,8 +56,9 @@ bit killed[NMEMB];
 bit ended[NMEMB]; /* it came to its end or was killed, and all its stores are visible */
 #define DEAD(p) (killed[p] && ended[p])
 
-/* for the checks only: blocks in the hands of the living, as sets */
+/* for the checks only: blocks in the hands of the living, as sets; positions at which a batch of two begins */
 byte hand[NMEMB];
+byte heads;
 #define IN_A_HAND(b) \
 	((hand[A] | hand[B] | hand[R1] | hand[R2] | hand[A2] | hand[N]) & (1 << (b)))
 
@@ -72,10 +75,28 @@ inline w1(p, b)
 	}
 }
 
-/* w2, for one block: the release that publishes */
-inline w2(p, b)
+/* an element and its end word; that of the first of a batch, stored last, is w2, the release that publishes all */
+inline slot(p, b)
 {
 	store(cpu, SLOT(p), ELEMENT(p, b))
+}
+
+/* w1 of the slots after the first, and w2 */
+inline slots()
+{
+#ifdef FAULT_HEAD_FIRST
+	slot(pos, b);
+	if
+	:: b2 -> slot(pos + 1, b2)
+	:: else
+	fi
+#else
+	if
+	:: b2 -> slot(pos + 1, b2)
+	:: else
+	fi;
+	slot(pos, b)
+#endif
 }
 
 /* rbuff write of an exact pool's blocks, one or two at a time */
@@ -88,16 +109,14 @@ inline ring_write()
 		:: !(hand[me] & 6) && hand[me] & 8 -> b = 3
 		fi;
 		if
-		:: b == 1 && hand[me] & 4 && pos + 2 - LOAD(cpu, CONSUMED) <= SLOTS -> b2 = 2
-		:: true
+		:: b == 1 && hand[me] & 4 && pos + 2 - LOAD(cpu, CONSUMED) <= SLOTS ->
+			b2 = 2;
+			heads = heads | 1 << pos
+		:: heads = heads & ~(1 << pos)
 		fi
 	}
 #ifdef FAULT_HOLDER_AFTER_INDEX
-	w2(pos, b);
-	if
-	:: b2 -> w2(pos + 1, b2)
-	:: else
-	fi;
+	slots();
 #endif
 	w1(pos, b);
 	if
@@ -105,11 +124,7 @@ inline ring_write()
 	:: else
 	fi;
 #ifndef FAULT_HOLDER_AFTER_INDEX
-	w2(pos, b);
-	if
-	:: b2 -> w2(pos + 1, b2)
-	:: else
-	fi;
+	slots();
 #endif
 	atomic {
 		pos = pos + 1 + (b2 -> 1 : 0);
@@ -134,6 +149,17 @@ inline find_end(p)
 	}
 }
 
+/* before a successor writes: what its predecessor stored behind the published end, and never published */
+inline clear_tail()
+{
+	if
+	:: AT(LOAD(cpu, SLOT(pos + 1)), pos + 1) ->
+		REACHED(5);
+		store(cpu, SLOT(pos + 1), 0)
+	:: else
+	fi
+}
+
 proctype writer(byte me)
 {
 	byte cpu = 0, pos, b, b2;
@@ -150,7 +176,10 @@ proctype writer(byte me)
 				writer_place == NONE -> writer_place = A2
 #endif
 			   }
-			   find_end(pos)
+			   find_end(pos);
+#ifndef FAULT_TAIL_KEPT
+			   clear_tail()
+#endif
 			:: ended[A] && !killed[A] -> goto leave
 			fi
 		fi;
@@ -180,7 +209,11 @@ inline r12(p, b)
 	atomic {
 		v = LOAD(cpu, SLOT(p));
 		if
-		:: AT(v, p) -> end = p + 1; b = BLOCK(v)
+		:: AT(v, p) ->
+			end = p + 1;
+			b = BLOCK(v);
+			/* the packet is there whole */
+			assert(!(heads & (1 << (p))) || AT(LOAD(cpu, SLOT(p + 1)), p + 1))
 		:: else -> b = 0
 		fi;
 		v = 0
@@ -336,9 +369,10 @@ inline settle_reader()
 }
 
 #define QUEUED(b) \
-	(AT(mem[SLOT(mem[CONSUMED])], mem[CONSUMED]) && BLOCK(mem[SLOT(mem[CONSUMED])]) == b || \
-		AT(mem[SLOT(mem[CONSUMED] + 1)], mem[CONSUMED] + 1) && \
-			BLOCK(mem[SLOT(mem[CONSUMED] + 1)]) == b)
+	(AT(mem[SLOT(mem[CONSUMED])], mem[CONSUMED]) && \
+		(BLOCK(mem[SLOT(mem[CONSUMED])]) == b || \
+			AT(mem[SLOT(mem[CONSUMED] + 1)], mem[CONSUMED] + 1) && \
+				BLOCK(mem[SLOT(mem[CONSUMED] + 1)]) == b))
 
 /* recovery, step 4: blocks in a dead name that are in no ring */
 inline settle_blocks()

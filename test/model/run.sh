@@ -174,6 +174,8 @@ fails steal -DFAULT_ANY_MARKED -DTHREE -DOPS_A=1 -DOPS_B=1 -DSB=2
 holds ring
 fails ring -DFAULT_HOLDER_AFTER_INDEX
 fails ring -DFAULT_PLACE_TAKEN_EARLY
+fails ring -DFAULT_HEAD_FIRST
+fails ring -DFAULT_TAIL_KEPT
 holds ending
 fails ending -DFAULT_ENTRY_LOOKED_FIRST
 fails ending -DFAULT_OFFERS_LEFT
