@@ -19,6 +19,8 @@ tag_dropped         stress_races    an_audit_beside_threads_meets_no_block_twice
 hint_trusted        stress_threads  random_takes_and_gives_keep_every_block_once
 counted_twice       stress_threads  random_takes_and_gives_keep_every_block_once
 holder_after_index  stress_threads  blocks_cross_a_pipeline_in_order_and_come_back
+head_first          stress_packets  a_reader_beside_a_writer_finds_whole_packets_only
+tail_kept           stress_packets  packets_of_writers_that_are_killed_arrive_whole
 "
 
 usage() { sed -n '7s/^# *//p' "$0" >&2; exit 2; }
@@ -53,7 +55,7 @@ build() {
 		: >"$log"
 	else
 		run meson setup -Dapps=false -Dplant_fault="$1" "$folder" "$top" >"$log" 2>&1
-	fi && run ninja -C "$folder" test/stress/stress_races test/stress/stress_threads >>"$log" 2>&1
+	fi && run ninja -C "$folder" test/stress/stress_{races,threads,packets} >>"$log" 2>&1
 }
 
 failed=0
@@ -82,7 +84,7 @@ try() {
 	if [ $status -eq 124 ] || [ $status -eq 137 ]; then
 		verdict "$1" "$3" 1 "WRONG: it did not end, see $log"
 	elif [ $status -ne 0 ] && grep -q "\[  FAILED  \] $3\$" "$log"; then
-		line=$(sed -n 's/.*the first: //p' "$log" | head -n 1)
+		line=$(sed -n 's/.*the first: //p; s/^ERROR: //p' "$log" | head -n 1)
 		verdict "$1" "$3" 0 "fails, as it must ($took ms)${line:+: $line}"
 	else
 		verdict "$1" "$3" 1 "WRONG: the fault was not found (status $status), see $log"
