@@ -16,6 +16,7 @@
 
 #include <slabio/rbuff.h>
 #include "harness.h"
+#include "ring_tail.h"
 
 #define CAPACITY 16u
 /** What a call that has nothing to do may take. */
@@ -28,6 +29,8 @@ struct ring_start {
 	unsigned int before; /**< elements that passed through the ring before */
 	unsigned int queued; /**< elements in it when the operation begins */
 	unsigned int n;	     /**< elements of the operation */
+	unsigned int packet; /**< elements of each of its calls; 0: one call */
+	unsigned int tail;   /**< a writer died in a write of so many before */
 	bool burst;
 	bool timed;
 	bool sleeper; /**< the other side sleeps in the ring meanwhile */
@@ -141,6 +144,20 @@ pass_before(struct crash_scene *s)
 	sio_rbuff_detach(ring);
 }
 
+/* A writer that dies in a write, with all of it in the ring and nothing published. */
+static void
+leave_tail(struct crash_scene *s)
+{
+	const struct ring_start *st = start_of(s);
+	unsigned char elements[CAPACITY * 16];
+
+	crash_ok(s, sio_rbuff_attach(s->name, SIO_RBUFF_PRODUCER, &ring));
+	for (unsigned int i = 0; i < st->tail; i++)
+		element_make(elements + i * size_of(s), size_of(s), 200 + i);
+	ring_leave_tail(ring, elements, st->tail);
+	/* without leaving its role: who finds it so finds a dead one */
+}
+
 static void
 setup(struct crash_scene *s)
 {
@@ -156,13 +173,15 @@ setup(struct crash_scene *s)
 
 	crash_ok(s, sio_rbuff_create(&opts, &own));
 	ring = own;
-	if (st->before == 0)
-		return;
-	if (st->victim == SIO_RBUFF_CONSUMER)
-		crash_check(s, write_some(s, 0, st->before, false) == st->before);
-	crash_successor(s, pass_before);
-	if (st->victim == SIO_RBUFF_PRODUCER)
-		crash_check(s, read_some(s, 0, st->before, false) == st->before);
+	if (st->before > 0) {
+		if (st->victim == SIO_RBUFF_CONSUMER)
+			crash_check(s, write_some(s, 0, st->before, false) == st->before);
+		crash_successor(s, pass_before);
+		if (st->victim == SIO_RBUFF_PRODUCER)
+			crash_check(s, read_some(s, 0, st->before, false) == st->before);
+	}
+	if (st->tail > 0)
+		crash_successor(s, leave_tail);
 }
 
 static void
@@ -208,6 +227,22 @@ op_write(struct crash_scene *s)
 	if (rc > 0)
 		atomic_store(&u->told, at + (unsigned int)rc);
 	atomic_store(&u->result, rc);
+	atomic_store(&u->done, 1);
+}
+
+/* Packets of several elements, one call for each. */
+static void
+op_packets(struct crash_scene *s)
+{
+	const struct ring_start *st = start_of(s);
+	struct ring_user *u = s->user;
+
+	for (unsigned int i = 0; i < st->n; i += st->packet) {
+		uint64_t at = st->before + st->queued + i;
+
+		crash_check(s, write_some(s, at, st->packet, false) == st->packet);
+		atomic_store(&u->told, at + st->packet);
+	}
 	atomic_store(&u->done, 1);
 }
 
@@ -270,16 +305,40 @@ finish(struct crash_scene *s)
 
 /* ---- afterwards: the victim was the writer, the survivor reads ---- */
 
-/* The dead writer's successor goes on where the published end is. */
+/*
+ * The dead writer's successor goes on where the published end is. One element after another, over
+ * all lines: nothing that was there before comes up behind one of its own.
+ */
 static void
 next_writer(struct crash_scene *s)
 {
 	struct ring_user *u = s->user;
+	uint64_t next = atomic_load(&u->next);
 
 	crash_ok(s, sio_rbuff_attach(s->name, SIO_RBUFF_PRODUCER, &ring));
-	crash_check(s, sio_rbuff_published(ring) == atomic_load(&u->next));
-	crash_check(s, write_some(s, atomic_load(&u->next), 5, false) == 5);
+	for (unsigned int i = 0; i < CAPACITY; i++) {
+		if (sio_rbuff_published(ring) != next + i)
+			crash_fault(s, CRASH_WRONG, "%u are published, and %u were written",
+				(unsigned int)sio_rbuff_published(ring), (unsigned int)next + i);
+		crash_check(s, write_some(s, next + i, 1, false) == 1);
+	}
 	sio_rbuff_detach(ring);
+}
+
+/* All that a call of the operation was to write is there, or nothing of it. */
+static void
+check_whole(struct crash_scene *s, uint64_t next)
+{
+	const struct ring_start *st = start_of(s);
+	uint64_t wrote = next - st->before - st->queued;
+	unsigned int room = CAPACITY - st->queued;
+
+	if (st->packet != 0 ? wrote % st->packet == 0 : wrote == 0 || wrote == st->n)
+		return;
+	/* a burst is cut where the room ended when it began */
+	if (st->burst && wrote == room)
+		return;
+	crash_fault(s, CRASH_WRONG, "%u of %u elements were published", (unsigned int)wrote, st->n);
 }
 
 static void
@@ -302,6 +361,7 @@ survive_writer(struct crash_scene *s, enum crash_how how)
 	if (next > most)
 		crash_fault(
 			s, CRASH_WRONG, "%u elements are too many", (unsigned int)(next - most));
+	check_whole(s, next);
 	if (how == CRASH_KILLED)
 		crash_figure(s, next - atomic_load(&u->told));
 	atomic_store(&u->next, next);
@@ -310,8 +370,9 @@ survive_writer(struct crash_scene *s, enum crash_how how)
 	if (how == CRASH_STOPPED || sio_rbuff_state(ring) != 0)
 		return;
 	crash_successor(s, next_writer);
-	crash_check(s, read_some(s, next, 5, false) == 5);
-	atomic_store(&u->next, next + 5);
+	crash_check(s, read_some(s, next, CAPACITY, false) == CAPACITY);
+	crash_check(s, read_some(s, next + CAPACITY, 1, true) == 0);
+	atomic_store(&u->next, next + CAPACITY);
 }
 
 /* ---- afterwards: the victim was the reader, the survivor writes ---- */
@@ -546,6 +607,8 @@ WRITER(write_burst, "ring write burst, too many", .size = 16, .before = 6, .queu
 WRITER(write_full, "ring write timed, full", .queued = 16, .n = 2, .timed = true);
 RING(write_wakes, "ring write, waking a sleeper", op_write, arrange_sleeper, survive_sleeper,
 	.victim = SIO_RBUFF_PRODUCER, .n = 2, .sleeper = true);
+RING(write_packets, "ring write, packets of 3", op_packets, NULL, survive_writer,
+	.victim = SIO_RBUFF_PRODUCER, .size = 16, .before = 2, .packet = 3, .n = 12);
 READER(read_one, "ring read, 1 of 8 bytes", .queued = 4, .n = 1);
 READER(read_bulk4, "ring read bulk 11 of 4", .size = 4, .queued = 12, .n = 11);
 READER(read_bulk16, "ring read bulk 7 of 16", .size = 16, .queued = 8, .n = 7);
@@ -561,6 +624,17 @@ RING(state_reader, "ring down, by the reader", op_state, arrange, survive_reader
 static const struct ring_start life_start = {.victim = SIO_RBUFF_PRODUCER, .before = 4};
 static const struct crash_case attach_writer = {.name = "ring attach, writer",
 	.arg = &life_start,
+	.setup = setup,
+	.prepare = prepare_stranger,
+	.op = op_attach,
+	.finish = finish,
+	.survive = survive_writer,
+	.audit = audit};
+static const struct ring_start tail_start = {
+	.victim = SIO_RBUFF_PRODUCER, .size = 16, .before = 4, .tail = 16};
+static const struct crash_case attach_after_tail = {.name = "ring attach, writer, after a death",
+	.through = "tail_clear",
+	.arg = &tail_start,
 	.setup = setup,
 	.prepare = prepare_stranger,
 	.op = op_attach,
@@ -621,7 +695,9 @@ main(int argc, char **argv)
 		FEW(read_empty),
 		EVERY(state_writer),
 		EVERY(state_reader),
+		FEW_STOP(write_packets),
 		FEW(attach_writer),
+		FEW(attach_after_tail),
 		FEW(detach_writer),
 		{&create, CRASH_KILL, CRASH_SAMPLE, CRASH_DEEP},
 		{&create, CRASH_STOP, CRASH_NONE, CRASH_DISTINCT},

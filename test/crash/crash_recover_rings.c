@@ -15,6 +15,7 @@
 
 #include "pool/pool_private.h"
 #include "ring_scene.h"
+#include "ring_tail.h"
 #include "segment/barrier.h"
 
 /** What the dead left. */
@@ -22,6 +23,7 @@ struct rings_start {
 	struct pool_start pool;
 	unsigned int queued;  /**< elements that the writer wrote */
 	unsigned int named;   /**< blocks that carry positions beyond, not published */
+	bool tail;	      /**< these are in the ring, but for w2 */
 	unsigned int w_hands; /**< blocks in the writer's hands */
 	unsigned int read;    /**< elements read, in the reader's hands */
 	unsigned int taken;   /**< elements that carry the reader's name, not stated as read */
@@ -51,6 +53,7 @@ static void
 be_writer(struct crash_scene *s)
 {
 	const struct rings_start *st = start_of(s);
+	struct sio_desc descs[BLOCKS] = {0};
 	uint64_t at;
 
 	if (st->orphan)
@@ -63,7 +66,10 @@ be_writer(struct crash_scene *s)
 		crash_ok(s, view_take(s, 1));
 		atomic_store(&view.pool->holders[view.held[view.n - 1]],
 			sio_holder_ring(number(), at + i));
+		descs[i].handle = view.held[view.n - 1];
 	}
+	if (st->tail)
+		ring_leave_tail(ring, descs, st->named);
 	for (unsigned int i = 0; i < st->w_hands; i++)
 		crash_ok(s, view_take(s, 1));
 }
@@ -162,7 +168,8 @@ write_more(struct crash_scene *s)
 	view = (struct pool_view){.me = PARTNER};
 	view_attach(s, PARTNER);
 	ring_attach(s, SIO_RBUFF_PRODUCER);
-	crash_check(s, ring_write(s, 5, false) == 5);
+	for (unsigned int i = 0; i < 5; i++)
+		crash_check(s, ring_write(s, 1, false) == 1);
 	sio_rbuff_detach(ring);
 	sio_pool_detach(view.pool);
 }
@@ -210,12 +217,14 @@ RECOVER(writer, "recovery, dead writer", "sio__rings_settle", .queued = 4, .name
 	.no_reader = true);
 RECOVER(writer_only_named, "recovery, dead writer, nothing published", "sio__rings_settle",
 	.named = 1, .no_reader = true);
+RECOVER(writer_in_slots, "recovery, dead writer, slots not published", "sio__rings_settle",
+	.queued = 4, .named = 8, .tail = true, .w_hands = 1, .no_reader = true);
 RECOVER(reader, "recovery, dead reader", "requeue", .queued = 7, .read = 2, .taken = 3,
 	.no_writer = true);
 RECOVER(reader_of_all, "recovery, dead reader, all taken", "requeue", .queued = 5, .taken = 5,
 	.no_writer = true);
-RECOVER(both, "recovery, both sides dead", "requeue", .queued = 6, .named = 2, .w_hands = 1,
-	.read = 2, .taken = 2);
+RECOVER(both, "recovery, both sides dead", "requeue", .queued = 6, .named = 7, .tail = true,
+	.w_hands = 1, .read = 2, .taken = 2);
 RECOVER(ended, "recovery, destroyed ring, both dead", "sio__ring_closing", .queued = 6, .named = 2,
 	.read = 1, .taken = 2, .ended = true);
 RECOVER(removed, "recovery, ring without a name", "sio__ring_closing", .queued = 6, .named = 2,
@@ -237,6 +246,7 @@ main(int argc, char **argv)
 		BOTH(idle),
 		BOTH(writer),
 		BOTH(writer_only_named),
+		BOTH(writer_in_slots),
 		BOTH(reader),
 		BOTH(reader_of_all),
 		BOTH(both),

@@ -21,6 +21,7 @@ struct blocks_start {
 	unsigned int before; /**< elements that passed through before */
 	unsigned int queued; /**< elements in the ring */
 	unsigned int n;	     /**< of the operation */
+	unsigned int packet; /**< elements of each of its calls; 0: one call */
 	bool burst;
 	bool recover_first; /**< before the survivor works on its side */
 	bool alone;	    /**< the survivor has destroyed the ring and left it */
@@ -126,6 +127,14 @@ op_write(struct crash_scene *s)
 	ring_write(s, start_of(s)->n, start_of(s)->burst);
 }
 
+/* Packets of several elements, one call for each. */
+static void
+op_packets(struct crash_scene *s)
+{
+	for (unsigned int i = 0; i < start_of(s)->n; i += start_of(s)->packet)
+		ring_write(s, start_of(s)->packet, false);
+}
+
 static void
 op_read(struct crash_scene *s)
 {
@@ -193,7 +202,13 @@ successor(struct crash_scene *s)
 	view_attach(s, PARTNER);
 	ring_attach(s, st->victim);
 	if (st->victim == SIO_RBUFF_PRODUCER) {
-		crash_check(s, ring_write(s, 5, false) == 5);
+		/* one after another: nothing of the victim's comes up behind one of them */
+		for (unsigned int i = 0; i < 5; i++) {
+			uint64_t at = sio_rbuff_published(ring);
+
+			crash_check(s, ring_write(s, 1, false) == 1);
+			crash_check(s, sio_rbuff_published(ring) == at + 1);
+		}
 	} else {
 		while (ring_read(s, 3, true) > 0)
 			view_give(s, view.n);
@@ -225,14 +240,34 @@ work(struct crash_scene *s)
 			;
 }
 
+/* All that a call of the victim was to write is published, or nothing of it. */
+static void
+check_whole(struct crash_scene *s)
+{
+	const struct blocks_start *st = start_of(s);
+	uint64_t wrote = sio_rbuff_published(ring) - st->before - st->queued;
+	unsigned int room = RING_CAPACITY - st->queued;
+
+	if (st->victim != SIO_RBUFF_PRODUCER)
+		return;
+	if (st->packet != 0 ? wrote % st->packet == 0 : wrote == 0 || wrote == st->n)
+		return;
+	/* a burst is cut where the room ended when it began */
+	if (st->burst && (wrote == room || s->mode == CRASH_BUSY))
+		return;
+	crash_fault(s, CRASH_WRONG, "%u of %u elements were published", (unsigned int)wrote, st->n);
+}
+
 /* Nothing of a stopped one is touched. */
 static void
 survive_stopped(struct crash_scene *s)
 {
 	struct sio_recover_report report;
 
-	if (ring != NULL)
+	if (ring != NULL) {
+		check_whole(s);
 		work(s);
+	}
 	crash_ok(s, sio_pool_recover(view.pool, &report));
 	crash_check(s,
 		report.dead_members + report.ring_sides + report.requeued + report.blocks_hands ==
@@ -263,6 +298,7 @@ survive(struct crash_scene *s, enum crash_how how)
 	}
 	if (s->mode == CRASH_BUSY)
 		ring_attach(s, peer_role(s));
+	check_whole(s);
 	if (!st->recover_first)
 		work(s);
 	if (how == CRASH_KILLED)
@@ -392,6 +428,9 @@ WRITER(write_bulk4, "blocks write bulk 9 of 4", .size = 4, .queued = 3, .n = 9,
 WRITER(write_wrap, "blocks write bulk, wrapping", .before = 14, .queued = 2, .n = 7);
 WRITER(write_burst, "blocks write burst, too many", .size = 8, .before = 6, .queued = 12, .n = 6,
 	.burst = true, .recover_first = true);
+RING(write_packets, "blocks write, packets of 3", op_packets, prepare, partner, survive,
+	"write_other", .victim = SIO_RBUFF_PRODUCER, .before = 2, .queued = 2, .packet = 3,
+	.n = 12);
 READER(read_one, "blocks read, 1", .queued = 3, .n = 1);
 READER(read_bulk, "blocks read bulk 7 of 16", .queued = 9, .n = 7);
 READER(read_bulk4, "blocks read bulk 9 of 4", .size = 4, .queued = 12, .n = 9,
@@ -449,6 +488,8 @@ main(int argc, char **argv)
 		BOTH(write_bulk4),
 		BOTH(write_wrap),
 		BOTH(write_burst),
+		{&write_packets, CRASH_KILL, CRASH_DISTINCT, CRASH_EVERY},
+		{&write_packets, CRASH_STOP, CRASH_DISTINCT, CRASH_DISTINCT},
 		{&read_one, CRASH_KILL, CRASH_EVERY, CRASH_DEEP},
 		{&read_one, CRASH_STOP, CRASH_DISTINCT, CRASH_DEEP},
 		BOTH(read_bulk),
