@@ -28,9 +28,13 @@
 int slabio_logtype;
 pthread_mutex_t slabio_xdp_lock = PTHREAD_MUTEX_INITIALIZER;
 
+/* Where an mbuf's data is, and how those of all of them lie. */
+enum kind { PACKED, IN_PAGES, EXTERNAL_PACKED, EXTERNAL_ALIGNED };
+
 /* A queue whose kernel is this test. */
 struct fake {
 	struct rte_mempool *mp;
+	void *buffers; /* external ones */
 	struct slabio_xdp_mem *mem;
 	struct slabio_rxq *rxq;
 	struct slabio_txq *txq;
@@ -75,9 +79,9 @@ make_ring(struct slabio_xdp_ring *ring, size_t entry)
  * pitch=pow2 has them.
  */
 static struct rte_mempool *
-make_pool(bool page)
+make_pool(enum kind kind)
 {
-	const unsigned int elt = page ? 4096 - 64 : sizeof(struct rte_mbuf) + 2176;
+	const unsigned int elt = kind == IN_PAGES ? 4096 - 64 : sizeof(struct rte_mbuf) + 2176;
 	struct rte_pktmbuf_pool_private priv = {
 		.mbuf_data_room_size = elt - sizeof(struct rte_mbuf)};
 	struct rte_mempool *mp = rte_mempool_create_empty("pool", MBUFS, elt, 0, sizeof(priv), 0,
@@ -94,15 +98,31 @@ make_pool(bool page)
 	return mp;
 }
 
+/* Mbufs whose data lie elsewhere, one buffer behind the other. */
+static struct rte_mempool *
+make_external_pool(enum kind kind, void **buffers)
+{
+	const uint16_t size = kind == EXTERNAL_ALIGNED ? 2048 : 2176;
+	struct rte_pktmbuf_extmem area = {.buf_len = (size_t)MBUFS * size, .elt_size = size};
+	struct rte_mempool *mp;
+
+	*buffers = area.buf_ptr = aligned(area.buf_len);
+	area.buf_iova = (rte_iova_t)(uintptr_t)area.buf_ptr;
+	mp = rte_pktmbuf_pool_create_extbuf("pool", MBUFS, 0, 0, size, 0, &area, 1);
+	assert_non_null(mp);
+	return mp;
+}
+
 static void
-setup(struct fake *f, bool page)
+setup(struct fake *f, enum kind kind)
 {
 	int slot;
 
-	f->mp = make_pool(page);
+	f->buffers = NULL;
+	f->mp = kind <= IN_PAGES ? make_pool(kind) : make_external_pool(kind, &f->buffers);
 	f->mem = slabio_xdp_mem_get(f->mp, "test");
 	assert_non_null(f->mem);
-	assert_int_equal(f->mem->unaligned, !page);
+	assert_int_equal(f->mem->unaligned, kind == PACKED || kind == EXTERNAL_PACKED);
 	slot = slabio_xdp_slot_get(f->mem);
 	f->rxq = aligned(sizeof(*f->rxq));
 	f->txq = aligned(sizeof(*f->txq));
@@ -133,6 +153,23 @@ setup(struct fake *f, bool page)
 	assert_int_equal(rte_mempool_avail_count(f->mp), MBUFS - RING);
 }
 
+static void
+is_as_new(struct rte_mempool *mp, void *arg, void *obj, unsigned int i)
+{
+	const struct fake *f = arg;
+	const struct rte_mbuf *m = obj;
+
+	(void)i;
+	assert_ptr_equal(m->pool, mp);
+	assert_int_equal(rte_mbuf_refcnt_read(m), 1);
+	assert_int_equal(m->nb_segs, 1);
+	assert_null(m->next);
+	if (f->buffers != NULL) {
+		assert_true(m->ol_flags & RTE_MBUF_F_EXTERNAL);
+		assert_int_equal(rte_mbuf_ext_refcnt_read(m->shinfo), 1);
+	}
+}
+
 /* What the kernel never gave back is free again afterwards: every mbuf, once. */
 static void
 teardown(struct fake *f)
@@ -144,7 +181,9 @@ teardown(struct fake *f)
 	rte_pktmbuf_free(f->q->rx.head);
 	assert_int_equal(rte_mempool_avail_count(f->mp), MBUFS);
 	rte_mempool_audit(f->mp);
+	rte_mempool_obj_iter(f->mp, is_as_new, f);
 	rte_mempool_free(f->mp);
+	free(f->buffers);
 	for (i = 0; i < RTE_DIM(f->rings); i++)
 		free(f->rings[i]);
 	free(f->rxq);
@@ -171,7 +210,7 @@ in_frame(const struct fake *f, uint64_t addr)
 {
 	if (f->mem->unaligned)
 		return addr | (uint64_t)FRAME_OFF << XSK_UNALIGNED_BUF_OFFSET_SHIFT;
-	return (addr & ~UINT64_C(4095)) + f->mem->headroom + FRAME_OFF;
+	return RTE_ALIGN_FLOOR(addr, f->mem->frame) + f->mem->headroom + FRAME_OFF;
 }
 
 static void
@@ -253,7 +292,7 @@ received(struct fake *f)
 static void
 lies_received(struct fake *f)
 {
-	const uint64_t lent = take_fill(f), used = take_fill(f);
+	const uint64_t used = take_fill(f), lent = take_fill(f);
 	const uint64_t size = f->mem->granule;
 	struct rte_mbuf *m[RING], *own = rte_pktmbuf_alloc(f->mp);
 	const uint64_t lies[] = {
@@ -329,17 +368,21 @@ sent(struct fake *f)
 static void
 copied(struct fake *f)
 {
+	struct rte_mempool *others = rte_pktmbuf_pool_create("clones", 4, 0, 0, 0, 0);
 	struct rte_mbuf *m = packet(f), *clone, *tail;
 	struct xdp_desc d;
 
 	memset(rte_pktmbuf_mtod(m, void *), 0x5a, LEN);
-	clone = rte_pktmbuf_clone(m, f->mp);
+	clone = rte_pktmbuf_clone(m, others);
 	assert_non_null(clone);
-	/* an indirect mbuf, and one that another refers to */
+	/* one that a clone refers to, or the clone itself, is not the kernel's to have */
+	assert_false(slabio_xdp_is_whole(f->mem, m));
 	assert_int_equal(slabio_xdp_tx_burst(f->txq, &clone, 1), 1);
 	d = take_tx(f);
 	assert_int_equal(d.len, LEN);
-	assert_int_equal(rte_mbuf_refcnt_read(m), 1);
+	assert_true(slabio_xdp_is_whole(f->mem, m));
+	assert_int_equal(rte_mempool_avail_count(others), 4);
+	rte_mempool_free(others);
 	give_completion(f, d.addr);
 	rte_mbuf_refcnt_update(m, 1);
 	assert_int_equal(slabio_xdp_tx_burst(f->txq, &m, 1), 1);
@@ -368,6 +411,28 @@ copied(struct fake *f)
 	assert_int_equal(slabio_xdp_tx_burst(f->txq, &m, 1), 1);
 	assert_int_equal(slabio_counted(&f->txq->stats[SLABIO_TX_OVERSIZE]), 1);
 	assert_int_equal(slabio_counted(&f->txq->stats[SLABIO_TX_ERRORS]), 2);
+}
+
+/* A tag is put into an mbuf of one's own, or into a copy; that is sent as it is. */
+static void
+offloads(struct fake *f)
+{
+	const unsigned int before = rte_mempool_avail_count(f->mp);
+	struct rte_mbuf *m = packet(f);
+	struct xdp_desc d;
+
+	f->txq->soft = RTE_ETH_TX_OFFLOAD_VLAN_INSERT;
+	m->ol_flags |= RTE_MBUF_F_TX_VLAN;
+	m->vlan_tci = 7;
+	assert_int_equal(slabio_xdp_tx_burst(f->txq, &m, 1), 1);
+	d = take_tx(f);
+	assert_int_equal(d.len, LEN + sizeof(struct rte_vlan_hdr));
+	/* DPDK inserts nothing into an external buffer */
+	assert_int_equal(
+		slabio_counted(&f->txq->stats[SLABIO_TX_COPIES]), f->buffers != NULL ? 1 : 0);
+	give_completion(f, d.addr);
+	assert_int_equal(slabio_xdp_complete(&f->q->tx), 1);
+	assert_int_equal(rte_mempool_avail_count(f->mp), before);
 }
 
 /* A full ring leaves packets with the caller; the kernel's index may be nonsense. */
@@ -448,32 +513,34 @@ noise(struct fake *f)
 	assert_true(slabio_counted(&f->txq->stats[SLABIO_TX_PACKETS]) > 1000);
 }
 
-#define BOTH(name)                                \
-	static void name##_packed(void **state)   \
-	{                                         \
-		struct fake f;                    \
-                                                  \
-		(void)state;                      \
-		setup(&f, false);                 \
-		name(&f);                         \
-		teardown(&f);                     \
-	}                                         \
-	static void name##_in_pages(void **state) \
-	{                                         \
-		struct fake f;                    \
-                                                  \
-		(void)state;                      \
-		setup(&f, true);                  \
-		name(&f);                         \
-		teardown(&f);                     \
-	}
+static void
+run_on(enum kind kind, void (*test)(struct fake *))
+{
+	struct fake f;
 
-BOTH(received)
-BOTH(lies_received)
-BOTH(sent)
-BOTH(copied)
-BOTH(full)
-BOTH(noise)
+	setup(&f, kind);
+	test(&f);
+	teardown(&f);
+}
+
+/* clang-format off */
+#define EACH(name) \
+	static void name##_packed(void **state) { (void)state; run_on(PACKED, name); } \
+	static void name##_in_pages(void **state) { (void)state; run_on(IN_PAGES, name); } \
+	static void name##_external_packed(void **state) { (void)state; run_on(EXTERNAL_PACKED, name); } \
+	static void name##_external_aligned(void **state) { (void)state; run_on(EXTERNAL_ALIGNED, name); }
+#define TESTS(name) \
+	cmocka_unit_test(name##_packed), cmocka_unit_test(name##_in_pages), \
+	cmocka_unit_test(name##_external_packed), cmocka_unit_test(name##_external_aligned)
+/* clang-format on */
+
+EACH(received)
+EACH(lies_received)
+EACH(sent)
+EACH(copied)
+EACH(offloads)
+EACH(full)
+EACH(noise)
 
 static void
 unfit_pools_are_refused(void **state)
@@ -485,6 +552,27 @@ unfit_pools_are_refused(void **state)
 	assert_null(slabio_xdp_mem_get(mp, "test"));
 	assert_int_equal(rte_errno, EINVAL);
 	rte_mempool_free(mp);
+}
+
+/* What lies between two areas of buffers is not for the kernel. */
+static void
+scattered_external_buffers_are_refused(void **state)
+{
+	uint8_t *memory = aligned(3 * 64 * 2048);
+	struct rte_pktmbuf_extmem areas[2] = {
+		{.buf_ptr = memory, .buf_len = 64 * 2048, .elt_size = 2048},
+		{.buf_ptr = memory + 2 * 64 * 2048, .buf_len = 64 * 2048, .elt_size = 2048}};
+	struct rte_mempool *mp;
+
+	(void)state;
+	areas[0].buf_iova = (rte_iova_t)(uintptr_t)areas[0].buf_ptr;
+	areas[1].buf_iova = (rte_iova_t)(uintptr_t)areas[1].buf_ptr;
+	mp = rte_pktmbuf_pool_create_extbuf("two", 128, 0, 0, 2048, 0, areas, 2);
+	assert_non_null(mp);
+	assert_null(slabio_xdp_mem_get(mp, "test"));
+	assert_int_equal(rte_errno, EINVAL);
+	rte_mempool_free(mp);
+	free(memory);
 }
 
 static void
@@ -514,19 +602,15 @@ main(void)
 	char *args[] = {"test", "--no-huge", "-m", "64", "--no-pci", "--no-shconf",
 		"--no-telemetry", "--log-level=lib.eal:error", "-l", "0", NULL};
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(received_packed),
-		cmocka_unit_test(received_in_pages),
-		cmocka_unit_test(lies_received_packed),
-		cmocka_unit_test(lies_received_in_pages),
-		cmocka_unit_test(sent_packed),
-		cmocka_unit_test(sent_in_pages),
-		cmocka_unit_test(copied_packed),
-		cmocka_unit_test(copied_in_pages),
-		cmocka_unit_test(full_packed),
-		cmocka_unit_test(full_in_pages),
-		cmocka_unit_test(noise_packed),
-		cmocka_unit_test(noise_in_pages),
+		TESTS(received),
+		TESTS(lies_received),
+		TESTS(sent),
+		TESTS(copied),
+		TESTS(offloads),
+		TESTS(full),
+		TESTS(noise),
 		cmocka_unit_test(unfit_pools_are_refused),
+		cmocka_unit_test(scattered_external_buffers_are_refused),
 		cmocka_unit_test(one_registration_serves_all_sockets_of_a_pool),
 	};
 	int ret;

@@ -22,7 +22,7 @@
 
 static TAILQ_HEAD(, slabio_xdp_mem) mems = TAILQ_HEAD_INITIALIZER(mems);
 
-/* ---- where the mbufs are ---- */
+/* ---- where the mbufs, or their external buffers, are ---- */
 
 struct extent {
 	uintptr_t low;
@@ -43,11 +43,18 @@ common_divisor(uint64_t a, uint64_t b)
 	return a;
 }
 
+static bool
+is_external(struct rte_mempool *mp)
+{
+	return rte_pktmbuf_priv_flags(mp) & RTE_PKTMBUF_POOL_F_PINNED_EXT_BUF;
+}
+
 static void
-look_at_object(struct rte_mempool *mp __rte_unused, void *arg, void *obj, unsigned int i)
+look_at_object(struct rte_mempool *mp, void *arg, void *obj, unsigned int i)
 {
 	struct extent *e = arg;
-	uintptr_t p = (uintptr_t)obj;
+	uintptr_t p =
+		is_external(mp) ? (uintptr_t)((struct rte_mbuf *)obj)->buf_addr : (uintptr_t)obj;
 
 	if (i == 0)
 		*e = (struct extent){.low = p, .high = p, .seen = p};
@@ -103,7 +110,7 @@ contiguous(struct rte_mempool *mp, uintptr_t low, uintptr_t high)
  * kernel, so they are chosen where the objects lie that way.
  */
 static void
-choose_frames(struct slabio_xdp_mem *mem, const struct extent *e, uint32_t buf_off)
+choose_frames(struct slabio_xdp_mem *mem, const struct extent *e, uint64_t total, uint32_t buf_off)
 {
 	const uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
 	const uint32_t more = RTE_PKTMBUF_HEADROOM > SLABIO_XDP_HEADROOM
@@ -111,7 +118,6 @@ choose_frames(struct slabio_xdp_mem *mem, const struct extent *e, uint32_t buf_o
 				      : 0;
 	const uint64_t size = mem->granule;
 	const uint64_t within = mem->first & (size - 1);
-	const uint64_t total = mem->mp->elt_size + mem->mp->trailer_size;
 
 	mem->unaligned = !(size >= SLABIO_XDP_MIN_FRAME && size <= page &&
 			   rte_is_power_of_2(size) && within + total <= size);
@@ -133,27 +139,58 @@ choose_frames(struct slabio_xdp_mem *mem, const struct extent *e, uint32_t buf_o
 	mem->len = RTE_ALIGN_CEIL(e->high + total, page) - mem->base;
 }
 
+static void
+note_mbuf(struct rte_mempool *mp __rte_unused, void *arg, void *obj, unsigned int i __rte_unused)
+{
+	struct slabio_xdp_mem *mem = arg;
+
+	mem->mbufs[slabio_xdp_distance(mem, obj) / mem->granule] = obj;
+}
+
+/* Which mbuf has which external buffer: there are as many of one as of the other. */
+static int
+list_buffers(struct slabio_xdp_mem *mem, const char *device)
+{
+	struct rte_mempool *mp = mem->mp;
+
+	if (mem->count != mp->populated_size || mem->granule < mem->buf_len) {
+		SLABIO_LOG(ERR,
+			"%s: expected the %u external buffers of pool %s in one piece, one behind "
+			"the other, found them spread over %" PRIu64 " bytes; give them to "
+			"rte_pktmbuf_pool_create_extbuf() as one area",
+			device, mp->populated_size, mp->name,
+			(mem->count - 1) * mem->granule + mem->buf_len);
+		return -EINVAL;
+	}
+	mem->mbufs = calloc(mem->count, sizeof(*mem->mbufs));
+	if (mem->mbufs == NULL) {
+		SLABIO_LOG(ERR, "%s: no memory for a list of %" PRIu64 " external buffers", device,
+			mem->count);
+		return -ENOMEM;
+	}
+	mem->ol_flags = RTE_MBUF_F_EXTERNAL;
+	rte_mempool_obj_iter(mp, note_mbuf, mem);
+	return 0;
+}
+
 static int
 lay_out(struct slabio_xdp_mem *mem, const char *device)
 {
 	struct rte_mempool *mp = mem->mp;
-	const uint32_t buf_off = sizeof(struct rte_mbuf) + rte_pktmbuf_priv_size(mp);
+	const bool external = is_external(mp);
+	const uint32_t buf_off = external ? 0 : sizeof(struct rte_mbuf) + rte_pktmbuf_priv_size(mp);
+	const uint64_t total =
+		external ? rte_pktmbuf_data_room_size(mp) : mp->elt_size + mp->trailer_size;
 	struct extent e = {0};
+	int ret;
 
-	if (rte_pktmbuf_priv_flags(mp) & RTE_PKTMBUF_POOL_F_PINNED_EXT_BUF) {
-		SLABIO_LOG(ERR,
-			"%s: expected a pool whose mbufs hold their data themselves, that of pool "
-			"%s is external",
-			device, mp->name);
-		return -EINVAL;
-	}
 	rte_mempool_obj_iter(mp, look_at_object, &e);
 	if (e.low == 0) {
 		SLABIO_LOG(
 			ERR, "%s: expected a pool with mbufs, pool %s is empty", device, mp->name);
 		return -EINVAL;
 	}
-	if (!contiguous(mp, e.low, e.high + mp->elt_size)) {
+	if (!external && !contiguous(mp, e.low, e.high + mp->elt_size)) {
 		SLABIO_LOG(ERR,
 			"%s: expected the memory of pool %s in one piece, found %u pieces with "
 			"gaps; create fewer mbufs, or take a handler that asks for one piece (slab "
@@ -162,11 +199,16 @@ lay_out(struct slabio_xdp_mem *mem, const char *device)
 		return -EINVAL;
 	}
 	mem->first = e.low;
-	mem->granule = e.divisor != 0 ? e.divisor : rte_align64pow2(mp->elt_size);
+	mem->granule = e.divisor != 0 ? e.divisor : rte_align64pow2(total);
 	mem->inverse = UINT64_MAX / mem->granule + 1;
 	mem->count = (e.high - e.low) / mem->granule + 1;
 	mem->buf_len = rte_pktmbuf_data_room_size(mp);
-	choose_frames(mem, &e, buf_off);
+	if (external) {
+		ret = list_buffers(mem, device);
+		if (ret != 0)
+			return ret;
+	}
+	choose_frames(mem, &e, total, buf_off);
 	if (mem->frame < SLABIO_XDP_MIN_FRAME) {
 		SLABIO_LOG(ERR,
 			"%s: expected mbufs with at least %u bytes of room each for pool %s, found "
@@ -207,6 +249,7 @@ slabio_xdp_mem_get(struct rte_mempool *mp, const char *device)
 	TAILQ_INIT(&mem->umems);
 	ret = lay_out(mem, device);
 	if (ret != 0) {
+		free(mem->mbufs);
 		free(mem);
 		rte_errno = -ret;
 		return NULL;
@@ -222,6 +265,7 @@ slabio_xdp_mem_put(struct slabio_xdp_mem *mem)
 		return;
 	TAILQ_REMOVE(&mems, mem, next);
 	free((void *)mem->holder);
+	free(mem->mbufs);
 	free(mem);
 }
 
@@ -253,7 +297,7 @@ slabio_xdp_slot_put(struct slabio_xdp_mem *mem, int slot)
 		if (tag != rx && tag != tx)
 			continue;
 		atomic_store_explicit(&mem->holder[i], 0, memory_order_relaxed);
-		rte_mbuf_raw_free((struct rte_mbuf *)(mem->first + i * mem->granule));
+		rte_mbuf_raw_free(slabio_xdp_mbuf(mem, i));
 		n++;
 	}
 	mem->slots[slot / 64] &= ~(UINT64_C(1) << (slot % 64));

@@ -11,7 +11,9 @@
  *
  * Addresses in the rings count from the region's first byte. A frame is either the mbuf's data
  * buffer (unaligned frames, any size) or, where objects lie at a power of two, the whole object
- * (aligned frames). With the former the kernel is never shown an mbuf's header.
+ * (aligned frames). With the former the kernel is never shown an mbuf's header. Mbufs that hold
+ * their data in external buffers, bound to them for good, are known by those buffers: the region
+ * is that of the buffers, and an array leads from them to the mbufs.
  *
  * Which frames are in the kernel's hands is kept here, not believed: holder[] has a tag for each
  * object, written when its frame goes into a ring and cleared when it comes out. An address that
@@ -36,16 +38,18 @@ struct slabio_xdp_umem;
 
 struct slabio_xdp_mem {
 	/* what the data path needs */
-	uintptr_t first;  /* the first mbuf */
+	uintptr_t first;  /* the first mbuf, or the first external buffer */
 	uintptr_t base;	  /* address 0 of the rings */
 	uint64_t origin;  /* the ring address of the first frame */
-	uint64_t granule; /* all mbufs are at multiples of it from the first */
+	uint64_t granule; /* all of them are at multiples of it from the first */
 	uint64_t inverse; /* 2^64 / granule, rounded up */
 	uint64_t count;	  /* multiples that may be mbufs */
 	uint32_t buf_off; /* from the first byte of a frame to its mbuf's data buffer */
 	uint32_t buf_len;
 	bool unaligned;
 	atomic_ushort *holder;
+	struct rte_mbuf **mbufs; /* of external buffers; NULL if mbufs hold their data themselves */
+	uint64_t ol_flags;	 /* that every mbuf of the pool has: RTE_MBUF_F_EXTERNAL, or 0 */
 	struct rte_mempool *mp;
 
 	/* for set-up */
@@ -84,11 +88,37 @@ slabio_xdp_index(const struct slabio_xdp_mem *mem, uint64_t distance)
 	return (uint64_t)(((unsigned __int128)distance * mem->inverse) >> 64);
 }
 
+/** Where an mbuf lies, for its index: itself, or its external buffer. */
+static __rte_always_inline uint64_t
+slabio_xdp_distance(const struct slabio_xdp_mem *mem, const struct rte_mbuf *m)
+{
+	return (mem->mbufs == NULL ? (uintptr_t)m : (uintptr_t)m->buf_addr) - mem->first;
+}
+
+static __rte_always_inline struct rte_mbuf *
+slabio_xdp_mbuf(const struct slabio_xdp_mem *mem, uint64_t index)
+{
+	return mem->mbufs == NULL ? (struct rte_mbuf *)(mem->first + index * mem->granule)
+				  : mem->mbufs[index];
+}
+
+/** Whether an mbuf of the pool has its data where it belongs, and nobody else refers to them. */
+static __rte_always_inline bool
+slabio_xdp_is_whole(const struct slabio_xdp_mem *mem, const struct rte_mbuf *m)
+{
+	const uint64_t attached = RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL;
+
+	if ((m->ol_flags & attached) != mem->ol_flags || rte_mbuf_refcnt_read(m) != 1)
+		return false;
+	/* clones of an mbuf with an external buffer count as references to the buffer */
+	return mem->mbufs == NULL || rte_mbuf_ext_refcnt_read(m->shinfo) == 1;
+}
+
 /** Marks an mbuf as being in a ring. */
 static __rte_always_inline void
 slabio_xdp_hold(const struct slabio_xdp_mem *mem, const struct rte_mbuf *m, uint16_t tag)
 {
-	uint64_t i = slabio_xdp_index(mem, (uintptr_t)m - mem->first);
+	uint64_t i = slabio_xdp_index(mem, slabio_xdp_distance(mem, m));
 
 	atomic_store_explicit(&mem->holder[i], tag, memory_order_relaxed);
 }
@@ -97,7 +127,7 @@ slabio_xdp_hold(const struct slabio_xdp_mem *mem, const struct rte_mbuf *m, uint
 static __rte_always_inline uint64_t
 slabio_xdp_fill_addr(const struct slabio_xdp_mem *mem, const struct rte_mbuf *m)
 {
-	return (uintptr_t)m - mem->first + mem->origin;
+	return slabio_xdp_distance(mem, m) + mem->origin;
 }
 
 /** The ring address of an mbuf's data. */
@@ -137,7 +167,7 @@ slabio_xdp_claim(const struct slabio_xdp_mem *mem, uint64_t addr, uint16_t tag, 
 		*offset = distance - mem->buf_off;
 	}
 	atomic_store_explicit(&mem->holder[i], 0, memory_order_relaxed);
-	return (struct rte_mbuf *)(mem->first + i * mem->granule);
+	return slabio_xdp_mbuf(mem, i);
 }
 
 #endif /* SLABIO_XDP_MEM_H */

@@ -100,7 +100,7 @@ fill_in(const struct slabio_xdp_rx *rx, struct rte_mbuf *m, uint64_t offset, uin
 {
 	memcpy(RTE_PTR_ADD(m, offsetof(struct rte_mbuf, data_off)), &rx->rearm, sizeof(rx->rearm));
 	m->data_off = (uint16_t)offset;
-	m->ol_flags = 0;
+	m->ol_flags = rx->mem->ol_flags;
 	m->packet_type = 0;
 	m->pkt_len = len;
 	m->data_len = (uint16_t)len;

@@ -124,8 +124,8 @@ put_desc(struct slabio_xdp_tx *tx, const struct rte_mbuf *m, uint32_t options)
 static __rte_always_inline bool
 is_ours(const struct slabio_xdp_tx *tx, const struct rte_mbuf *m)
 {
-	return m->pool == tx->mem->mp && RTE_MBUF_DIRECT(m) && rte_mbuf_refcnt_read(m) == 1 &&
-	       m->data_len != 0 && m->data_len <= tx->max_frame;
+	return m->pool == tx->mem->mp && slabio_xdp_is_whole(tx->mem, m) && m->data_len != 0 &&
+	       m->data_len <= tx->max_frame;
 }
 
 static bool
@@ -233,7 +233,8 @@ send_other(struct slabio_txq *q, struct slabio_xdp_tx *tx, struct rte_mbuf *m)
 static __rte_noinline enum sent
 do_offloads(struct slabio_txq *q, struct slabio_xdp_tx *tx, struct rte_mbuf **pkt)
 {
-	struct rte_mbuf *copy;
+	struct rte_mbuf *copy = NULL;
+	bool done;
 
 	if (!slabio_offload_writable(*pkt)) {
 		copy = rte_pktmbuf_copy(*pkt, tx->mem->mp, 0, UINT32_MAX);
@@ -245,7 +246,11 @@ do_offloads(struct slabio_txq *q, struct slabio_xdp_tx *tx, struct rte_mbuf **pk
 		rte_pktmbuf_free(*pkt);
 		*pkt = copy;
 	}
-	if (slabio_offload_tx(*pkt))
+	done = slabio_offload_tx(*pkt);
+	/* rte_pktmbuf_copy() takes it for an mbuf that holds its data, whatever its pool */
+	if (copy != NULL)
+		copy->ol_flags |= tx->mem->ol_flags;
+	if (done)
 		return SENT;
 	drop(q, *pkt, SLABIO_TX_BAD_OFFLOADS);
 	return DROPPED;
