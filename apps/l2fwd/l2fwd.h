@@ -127,6 +127,11 @@ bool stats_accounted(void);
 void stats_print(FILE *out, bool final);
 /** Writes the statistics as JSON. @return 0 or -errno, with a message */
 int stats_write(const char *path, bool clean);
+/** Notes a port's extended statistics; they can be read when the port is gone. */
+void xstats_take(uint16_t port);
+/** As members of a JSON object; "" if there are none. */
+const char *xstats_taken(uint16_t port);
+void xstats_forget(uint16_t port);
 /** Remembers when forwarding began and ended. */
 void stats_begin(void);
 void stats_end(void);

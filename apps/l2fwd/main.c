@@ -179,6 +179,8 @@ close_all(bool ran)
 	fflush(stdout);
 	if (ran && conf.stats_file != NULL && stats_write(conf.stats_file, clean) != 0)
 		clean = false;
+	for (unsigned int i = 0; i < ports_count(); i++)
+		xstats_forget(ports_nth(i));
 	buffers_destroy();
 	return clean;
 }

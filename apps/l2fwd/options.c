@@ -24,7 +24,8 @@ struct config conf = {.mac_updating = true,
 	.spawn = true,
 	.worker_fn = "count",
 	.ring_capacity = 1024,
-	.mbuf_size = RTE_MBUF_DEFAULT_BUF_SIZE,
+	/* a power of two: frames that every AF_XDP driver can have */
+	.mbuf_size = 2048,
 	.forward_without_workers = true,
 	.wait_workers_s = 10};
 
@@ -103,7 +104,7 @@ usage(FILE *out)
 		"  --mbufs N               buffers in the pool (default: what is needed, at least "
 		"8192)\n"
 		"  --mbuf-size BYTES       of one buffer, with 128 bytes of headroom (default: "
-		"2176)\n"
+		"2048)\n"
 		"Running:\n"
 		"  --exit-idle SECONDS     end when nothing has come for so long\n"
 		"  --exit-after SECONDS    end after so long\n"

@@ -279,6 +279,7 @@ ports_stop(void)
 		if (!p->started)
 			continue;
 		p->started = false;
+		xstats_take(p->id);
 		ret = rte_eth_dev_stop(p->id);
 		if (ret != 0)
 			complain(p->id, "stop", ret);

@@ -196,9 +196,9 @@ write_all(FILE *f, bool clean)
 		fprintf(f,
 			"    {\"port\": %u, \"rx\": %" PRIu64 ", \"rx_bytes\": %" PRIu64
 			", \"tx\": %" PRIu64 ", \"tx_bytes\": %" PRIu64 ", \"tx_dropped\": %" PRIu64
-			"}%s\n",
+			",\n     \"xstats\": {%s}}%s\n",
 			id, COUNTER(st->rx), COUNTER(st->rx_bytes), COUNTER(st->tx),
-			COUNTER(st->tx_bytes), COUNTER(st->tx_dropped),
+			COUNTER(st->tx_bytes), COUNTER(st->tx_dropped), xstats_taken(id),
 			i + 1 < ports_count() ? "," : "");
 	}
 	fprintf(f, "  ],\n  \"workers\": [\n");
