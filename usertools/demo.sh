@@ -7,7 +7,8 @@
 #
 #   demo.sh [BUILD FOLDER]     default: build, beside this folder
 #
-# With NO_HUGE=1 in the environment EAL gets no hugepages even where there are some.
+# With NO_HUGE=1 in the environment EAL gets no hugepages even where there are some. The live ports are AF_XDP
+# sockets where the kernel has those, else libpcap's; SLABIO_LIVE=afxdp or SLABIO_LIVE=pcap decides instead.
 #
 # Exit status 0 only if every check held. Whatever it makes has names of its own and is removed in the end,
 # also when it is interrupted; two can run side by side.
@@ -176,8 +177,8 @@ start_worker() { # start_worker SLOT LOG
 }
 
 start_live() {
-	ip netns exec "$lab.m" "$l2fwd" "${eal[@]}" --vdev=net_slabio0,pcap_iface=port0 \
-		--vdev=net_slabio1,pcap_iface=port1 -- -p 3 -P -T 0 --no-mac-updating --name "$id" \
+	ip netns exec "$lab.m" "$l2fwd" "${eal[@]}" --vdev="net_slabio0,$live_port=port0" \
+		--vdev="net_slabio1,$live_port=port1" -- -p 3 -P -T 0 --no-mac-updating --name "$id" \
 		--workers 2 --no-spawn --wait-workers 20 --exit-after 90 --stats-file "$dir/live.json" \
 		>"$dir/live.log" 2>&1 &
 	live_pid=$!
@@ -243,12 +244,16 @@ traffic_with_kill() {
 }
 
 live() {
-	local stats=$dir/live.json status
+	local stats=$dir/live.json status choice
 	title "2. live: namespace a <-> port 0, l2fwd and two workers, port 1 <-> namespace b"
+	choice=$("$tools/live_port.py" "$pmd") || give_up "cannot choose between AF_XDP and libpcap"
+	live_port=${choice%% *}
+	say "   ports: $live_port=port0 and $live_port=port1 (${choice#* })"
 	"$tools/veth-lab.sh" up "$id" || give_up "no lab of network namespaces"
 	lab=$id
 	check "slabio-l2fwd runs on live interfaces, two workers joined" start_live
 	[ "$failures" -eq 0 ] || sed 's/^/   | /' "$dir/live.log"
+	sed -n 's/^.*\(net_slabio[01]: port[01] queues.*\)/   \1/p' "$dir/live.log"
 	check "ping from a to b" pings a 10.77.0.2 50
 	check "ping from b to a" pings b 10.77.0.1 50
 	traffic_with_kill
@@ -264,6 +269,10 @@ live() {
 	check "the new worker had its part and went when told" \
 		grep -qE 'slabio-worker 0: [1-9][0-9]* packets' "$dir/worker0b.log"
 	check "no buffer is missing" figure_is "$stats" "s['buffers_clean']" 1
+	if [ "$live_port" = iface ]; then
+		check "no packet was copied between the sockets and the workers" \
+			figure_is "$stats" "sum(p['xstats']['tx_q0_copies'] for p in s['ports'])" 0
+	fi
 	show_table "$dir/live.log"
 }
 

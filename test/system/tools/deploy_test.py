@@ -5,6 +5,7 @@
 
 import contextlib
 import glob
+import json
 import os
 import re
 import signal
@@ -13,9 +14,13 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "pmd"))
 
-from testpmd import (BUILD, TOP, Failed, Program, check, data, equal, need, need_root, run,  # noqa: E402
+from testpmd import (BUILD, TOP, Failed, Program, Skip, check, data, equal, need, need_root, run,  # noqa: E402
                      wait_for)
 import pcapcmp  # noqa: E402
+
+sys.path.insert(0, os.path.join(TOP, "usertools"))
+
+import live_port  # noqa: E402
 
 DEPLOY = os.path.join(TOP, "usertools", "deploy")
 CONFIG = os.path.join(TOP, "config")
@@ -32,10 +37,18 @@ class Deploy(Program):
         super().__exit__(*exc)
 
 
-def deploy(path, *options):
+def deploy(path, *options, live=""):
     need_root()
     need("ip", "ethtool", "ping", "stdbuf")
-    return Deploy([sys.executable, DEPLOY, "--id", ID, "--build", BUILD, *options, path])
+    return Deploy([sys.executable, DEPLOY, "--id", ID, "--build", BUILD, *options, path],
+                  env={"SLABIO_LIVE": live} if live else None)
+
+
+def name_of(pid):
+    """A process's program; "" once it has ended."""
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/comm", encoding="utf-8") as f:
+        return f.read().strip()
+    return ""
 
 
 def example(name):
@@ -67,14 +80,29 @@ def ping(namespace, address):
         check(" 0% packet loss" in out.stdout, out.stdout + out.stderr)
 
 
+def program_of(namespace, interface):
+    """Whether an XDP program is on an interface."""
+    out = subprocess.run(["ip", "-n", f"{ID}.{namespace}", "-json", "link", "show", interface], check=True,
+                         capture_output=True, text=True).stdout
+    return "xdp" in json.loads(out)[0]
+
+
+def need_xdp():
+    why = live_port.missing(os.path.join(BUILD, "drivers", "net", "slabio", "librte_net_slabio.so"))
+    if why:
+        raise Skip(why)
+
+
 def every_deployment_is_tested(_):
     names = {os.path.basename(p)[:-4] for p in glob.glob(os.path.join(CONFIG, "*.cfg"))}
     equal(names, {"mempool", "two-workers", "replay", "container"}, "files in config/")
 
 
-def two_workers_join_two_namespaces_and_one_may_be_killed(_):
-    with deploy(example("two-workers")) as program:
+def two_workers_on(live):
+    """Pings both ways, also after the kill of a worker."""
+    with deploy(example("two-workers"), live=live) as program:
         program.expect("deploy: running")
+        equal(program_of("m", "port0"), live == "afxdp", "an XDP program on port0")
         ping("a", "10.77.0.2")
         ping("b", "10.77.0.1")
         pid = int(re.search(r"worker 0 \(pid (\d+)\) has joined", program.output).group(1))
@@ -83,6 +111,47 @@ def two_workers_join_two_namespaces_and_one_may_be_killed(_):
         ping("a", "10.77.0.2")
         end(program)
         check("worker 1: slabio-worker 1: " in program.output, "no word of the other worker's end")
+
+
+def two_workers_join_two_namespaces_through_af_xdp_and_one_may_be_killed(_):
+    need_xdp()
+    two_workers_on("afxdp")
+
+
+def two_workers_join_two_namespaces_through_libpcap_and_one_may_be_killed(_):
+    two_workers_on("pcap")
+
+
+def the_best_ports_there_are_are_chosen_and_told(_):
+    name, why = live_port.choose(os.path.join(BUILD, "drivers", "net", "slabio", "librte_net_slabio.so"))
+    with deploy(example("two-workers")) as program:
+        program.expect(re.escape(f"deploy: ports of interfaces are {name}=: {why}"))
+        program.expect("deploy: running")
+        equal(program_of("m", "port0"), name == "iface", "an XDP program on port0")
+        end(program)
+    with deploy(example("two-workers"), live="verbs") as program:
+        equal(program.finish(), 1, "exit status with an unknown SLABIO_LIVE")
+        check('found "verbs"' in program.errors, program.errors)
+    equal(left(), [], "left behind")
+
+
+def a_killed_primary_leaves_no_program_on_its_interfaces(_):
+    need_xdp()
+    with deploy(example("two-workers"), live="afxdp") as program:
+        program.expect("deploy: running")
+        check(program_of("m", "port0") and program_of("m", "port1"), "no XDP program on the ports")
+        pids = subprocess.run(["ip", "netns", "pids", f"{ID}.m"], check=True, capture_output=True, text=True)
+        primary = [p for p in pids.stdout.split() if name_of(p) == "slabio-l2fwd"]
+        equal(len(primary), 1, "primaries")
+        # deploy itself is stopped meanwhile, or the interfaces would be gone
+        program.child.send_signal(signal.SIGSTOP)
+        try:
+            os.kill(int(primary[0]), signal.SIGKILL)
+            wait_for(lambda: not program_of("m", "port0") and not program_of("m", "port1"), "detaching")
+        finally:
+            program.child.send_signal(signal.SIGCONT)
+        check(program.finish() != 0, "deploy calls that a success")
+    equal(left(), [], "left behind")
 
 
 def a_capture_is_replayed_and_the_end_comes_by_itself(folder):
@@ -94,11 +163,21 @@ def a_capture_is_replayed_and_the_end_comes_by_itself(folder):
     check(not diff, diff)
 
 
-def a_port_in_a_containers_namespace_answers_pings(_):
-    with deploy(example("container"), "--no-huge") as program:
+def container_on(live):
+    with deploy(example("container"), "--no-huge", live=live) as program:
         program.expect("deploy: running")
+        equal(program_of("c", "eth0"), live == "afxdp", "an XDP program in the container")
         ping("a", "10.77.1.2")
         end(program)
+
+
+def an_af_xdp_port_in_a_containers_namespace_answers_pings(_):
+    need_xdp()
+    container_on("afxdp")
+
+
+def a_libpcap_port_in_a_containers_namespace_answers_pings(_):
+    container_on("pcap")
 
 
 def an_interrupt_while_it_starts_leaves_nothing(_):
@@ -130,8 +209,12 @@ def faults_in_a_file_and_failing_programs_are_told_and_leave_nothing(folder):
 
 if __name__ == "__main__":
     run(every_deployment_is_tested,
-        two_workers_join_two_namespaces_and_one_may_be_killed,
+        two_workers_join_two_namespaces_through_af_xdp_and_one_may_be_killed,
+        two_workers_join_two_namespaces_through_libpcap_and_one_may_be_killed,
+        the_best_ports_there_are_are_chosen_and_told,
+        a_killed_primary_leaves_no_program_on_its_interfaces,
         a_capture_is_replayed_and_the_end_comes_by_itself,
-        a_port_in_a_containers_namespace_answers_pings,
+        an_af_xdp_port_in_a_containers_namespace_answers_pings,
+        a_libpcap_port_in_a_containers_namespace_answers_pings,
         an_interrupt_while_it_starts_leaves_nothing,
         faults_in_a_file_and_failing_programs_are_told_and_leave_nothing)
