@@ -22,6 +22,9 @@
 #define ARG_START      "start_queue"
 #define ARG_COUNT      "queue_count"
 #define ARG_BUSY_POLL  "busy_poll"
+#define ARG_PROG       "xdp_prog"
+#define ARG_PROG_NAME  "xdp_prog_name"
+#define ARG_XSK_MAP    "xsk_map"
 #define ARG_MAC	       "mac"
 
 /* One line for each argument, those of a back end together: this is what messages and tools show. */
@@ -30,7 +33,8 @@
 		    "=<interface> " SLABIO_PCAP_PARAMS " "
 #define PARAMS_XDP                                                                           \
 	ARG_IFACE "=<interface> " ARG_MODE "=<auto|zerocopy|copy|native|generic> " ARG_START \
-		  "=<int> " ARG_COUNT "=<int> " ARG_BUSY_POLL "=<int> "
+		  "=<int> " ARG_COUNT "=<int> " ARG_BUSY_POLL "=<int> " ARG_PROG             \
+		  "=<file> " ARG_PROG_NAME "=<name> " ARG_XSK_MAP "=<file> "
 #define PARAMS_COMMON ARG_MAC "=<xx:xx:xx:xx:xx:xx>"
 #define PARAMS	      PARAMS_PCAP PARAMS_XDP PARAMS_COMMON
 
@@ -192,6 +196,27 @@ set_busy_poll(const char *name, const char *key, const char *value, struct slabi
 }
 
 static int
+set_prog(const char *name, const char *key, const char *value, struct slabio_args *args)
+{
+	args->xdp_given |= SLABIO_XDP_ARG_PROG;
+	return set_string(name, key, value, &args->xdp_prog);
+}
+
+static int
+set_prog_name(const char *name, const char *key, const char *value, struct slabio_args *args)
+{
+	args->xdp_given |= SLABIO_XDP_ARG_PROG;
+	return set_string(name, key, value, &args->xdp_prog_name);
+}
+
+static int
+set_xsk_map(const char *name, const char *key, const char *value, struct slabio_args *args)
+{
+	args->xdp_given |= SLABIO_XDP_ARG_PROG;
+	return set_string(name, key, value, &args->xsk_map);
+}
+
+static int
 set_mac(const char *name, const char *key __rte_unused, const char *value, struct slabio_args *args)
 {
 	if (args->has_mac) {
@@ -225,6 +250,9 @@ static const struct {
 	{ARG_START, set_start},
 	{ARG_COUNT, set_count},
 	{ARG_BUSY_POLL, set_busy_poll},
+	{ARG_PROG, set_prog},
+	{ARG_PROG_NAME, set_prog_name},
+	{ARG_XSK_MAP, set_xsk_map},
 	/* any back end */
 	{ARG_MAC, set_mac},
 };
@@ -251,6 +279,33 @@ set_one(const char *name, const struct rte_kvargs_pair *pair, struct slabio_args
 	return setters[i].set(name, pair->key, pair->value, args);
 }
 
+/* Of the arguments that name an XDP program. */
+static int
+check_program(const char *name, const struct slabio_args *args)
+{
+	if (args->xdp_prog_name != NULL && args->xdp_prog == NULL) {
+		SLABIO_LOG(ERR, "%s: expected " ARG_PROG "= beside " ARG_PROG_NAME "=, found none",
+			name);
+		return -EINVAL;
+	}
+	if (args->xsk_map != NULL && args->xdp_prog != NULL) {
+		SLABIO_LOG(ERR,
+			"%s: expected either " ARG_PROG "=, for a program that the port attaches, "
+			"or " ARG_XSK_MAP "=, for one that is there, found both",
+			name);
+		return -EINVAL;
+	}
+	if (args->xsk_map != NULL &&
+		(args->xdp_mode == SLABIO_XDP_NATIVE || args->xdp_mode == SLABIO_XDP_GENERIC)) {
+		SLABIO_LOG(ERR,
+			"%s: expected " ARG_MODE "=auto, zerocopy or copy beside " ARG_XSK_MAP
+			"=: how the program is attached is not the port's choice",
+			name);
+		return -EINVAL;
+	}
+	return 0;
+}
+
 static int
 check_together(const char *name, const struct slabio_args *args)
 {
@@ -273,7 +328,8 @@ check_together(const char *name, const struct slabio_args *args)
 	if (args->iface == NULL && args->xdp_given != 0) {
 		SLABIO_LOG(ERR,
 			"%s: expected " ARG_IFACE "= beside " ARG_MODE "=, " ARG_START
-			"=, " ARG_COUNT "= or " ARG_BUSY_POLL "=, found none",
+			"=, " ARG_COUNT "=, " ARG_BUSY_POLL "=, " ARG_PROG "= or " ARG_XSK_MAP
+			"=, found none",
 			name);
 		return -EINVAL;
 	}
@@ -284,6 +340,8 @@ check_together(const char *name, const struct slabio_args *args)
 			name);
 		return -EINVAL;
 	}
+	if (check_program(name, args) != 0)
+		return -EINVAL;
 	return slabio_pcap_opts_check(name, args);
 }
 
@@ -323,6 +381,9 @@ slabio_args_free(struct slabio_args *args)
 		rte_free(args->tx_pcap[i]);
 	rte_free(args->pcap_iface);
 	rte_free(args->iface);
+	rte_free(args->xdp_prog);
+	rte_free(args->xdp_prog_name);
+	rte_free(args->xsk_map);
 	slabio_pcap_opts_free(&args->pcap);
 	memset(args, 0, sizeof(*args));
 }

@@ -151,7 +151,8 @@ enum slabio_xdp_arg {
 	SLABIO_XDP_ARG_MODE = 1,
 	SLABIO_XDP_ARG_START = 2,
 	SLABIO_XDP_ARG_COUNT = 4,
-	SLABIO_XDP_ARG_BUSY = 8
+	SLABIO_XDP_ARG_BUSY = 8,
+	SLABIO_XDP_ARG_PROG = 16 /* any of those that name a program */
 };
 
 /** The device arguments, checked. Strings are in memory that secondaries share. */
@@ -171,7 +172,10 @@ struct slabio_args {
 	uint32_t start_queue;
 	uint32_t queue_count; /* 0: all there are from start_queue on */
 	uint32_t busy_poll;
-	uint32_t xdp_given; /* which arguments were, as bits of enum slabio_xdp_arg */
+	char *xdp_prog;	     /* an object file */
+	char *xdp_prog_name; /* which of the programs in it */
+	char *xsk_map;	     /* a pinned map */
+	uint32_t xdp_given;  /* which arguments were, as bits of enum slabio_xdp_arg */
 };
 
 enum slabio_backend_id { SLABIO_BACKEND_PCAP, SLABIO_BACKEND_XDP, SLABIO_BACKENDS };

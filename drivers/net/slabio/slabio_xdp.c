@@ -364,14 +364,25 @@ let_packets_in(struct rte_eth_dev *eth)
 {
 	const struct slabio_args *args = args_of(eth);
 	struct slabio_xdp_port *port = port_of(eth);
+	const struct slabio_xdp_prog_opts opts = {
+		.device = eth->data->name,
+		.iface = args->iface,
+		.ifindex = port->netif.index,
+		.queues = args->xsk_map != NULL ? args->start_queue + eth->data->nb_rx_queues
+						: slabio_netif_queues(&port->netif),
+		.native = args->xdp_mode != SLABIO_XDP_GENERIC,
+		.generic = args->xdp_mode != SLABIO_XDP_NATIVE &&
+			   args->xdp_mode != SLABIO_XDP_ZEROCOPY,
+		.file = args->xdp_prog,
+		.name = args->xdp_prog_name,
+		.pinned = args->xsk_map,
+	};
 	uint16_t i;
 	int ret;
 
 	if (eth->data->nb_rx_queues == 0)
 		return 0;
-	port->prog = slabio_xdp_prog_get(eth->data->name, args->iface, port->netif.index,
-		slabio_netif_queues(&port->netif), args->xdp_mode != SLABIO_XDP_GENERIC,
-		args->xdp_mode != SLABIO_XDP_NATIVE && args->xdp_mode != SLABIO_XDP_ZEROCOPY);
+	port->prog = slabio_xdp_prog_get(&opts);
 	if (port->prog == NULL)
 		return -rte_errno;
 	for (i = 0; i < eth->data->nb_rx_queues; i++) {
@@ -394,9 +405,7 @@ report(const struct rte_eth_dev *eth)
 {
 	const struct slabio_xdp_port *port = port_of(eth);
 	const struct slabio_xdp_queue *q = &port->queues[0];
-	const char *program = port->prog == NULL		   ? "no program"
-			      : slabio_xdp_prog_native(port->prog) ? "native program"
-								   : "generic program";
+	const char *program = port->prog == NULL ? "no program" : slabio_xdp_prog_text(port->prog);
 	struct slabio_dev *dev = eth->data->dev_private;
 	uint16_t i;
 

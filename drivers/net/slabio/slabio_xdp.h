@@ -14,6 +14,8 @@
  *     slabio_xdp_mem.c     a mempool's memory as frames, and which of them the kernel has
  *     slabio_xdp_socket.c  one queue's socket: registration of the memory, rings, binding, closing
  *     slabio_xdp_prog.c    the XDP program that sends packets to the sockets
+ *     slabio_xdp_object.c  one of the user's own instead, from an object file
+ *     slabio_xdp_others.c  one that is in the way
  *     slabio_xdp_rx.c      receive burst
  *     slabio_xdp_tx.c      transmit burst
  *     slabio_xdp_intr.c    receive interrupts
@@ -162,21 +164,48 @@ bool slabio_xdp_socket_stats(const struct slabio_xdp_queue *q, struct xdp_statis
 
 /* ---- program ---- */
 
+struct slabio_xdp_prog_opts {
+	const char *device;
+	const char *iface;
+	int ifindex;
+	unsigned int queues; /* that the map has to have */
+	bool native;	     /* may be attached so */
+	bool generic;
+	const char *file;   /* an object file with the user's own program, or NULL */
+	const char *name;   /* which of those in the file, or NULL: the only one */
+	const char *pinned; /* a map of sockets that another process' program uses, or NULL */
+};
+
 /**
- * Attaches the program to an interface, or finds that another port has.
+ * Attaches a program to an interface, or finds that another port has.
  *
- * @param queues the number of queues that the interface has
  * @return NULL after a message, with rte_errno set
  */
-struct slabio_xdp_prog *slabio_xdp_prog_get(const char *device, const char *iface, int ifindex,
-	unsigned int queues, bool native, bool generic);
+struct slabio_xdp_prog *slabio_xdp_prog_get(const struct slabio_xdp_prog_opts *opts);
 /** Detaches it, if no other port uses it. */
 void slabio_xdp_prog_put(struct slabio_xdp_prog *prog);
 bool slabio_xdp_prog_native(const struct slabio_xdp_prog *prog);
+/** What it is, for messages: in words of which the mode is the first. */
+const char *slabio_xdp_prog_text(const struct slabio_xdp_prog *prog);
 /** From now on a queue's packets go to a socket; 0 or a negative errno. */
 int slabio_xdp_prog_set(const struct slabio_xdp_prog *prog, uint32_t queue, int fd);
 /** From now on they go to the host. */
 void slabio_xdp_prog_clear(const struct slabio_xdp_prog *prog, uint32_t queue);
+
+/* ---- another's program ---- */
+
+struct slabio_xdp_other {
+	uint32_t id;
+	uint32_t link; /* 0: none, or not to be told */
+	bool native;
+	bool offloaded;
+	char name[16];
+};
+
+/** Whether an interface has a program now; needs no rights. */
+bool slabio_xdp_attached(int ifindex, struct slabio_xdp_other *other);
+/** Says which one is there and how to remove it. */
+void slabio_xdp_describe_other(int ifindex, const char *iface, char *text, size_t size);
 
 /* ---- receive interrupts ---- */
 

@@ -7,7 +7,9 @@
  *
  * It is five instructions, so it is written down here and no compiler or object file is needed. It
  * is attached by a link, which is a descriptor of this process: however the process ends, the
- * kernel then detaches the program and the host has its interface back.
+ * kernel then detaches the program and the host has its interface back. One of the user's own takes
+ * its place in the same way. Or there is a program already, which somebody else has attached, and
+ * the map of its sockets is to be had from a file.
  *
  * One interface has one program, whatever number of ports of this process is on it.
  */
@@ -22,16 +24,20 @@
 #include <rte_errno.h>
 
 #include "slabio_xdp.h"
+#include "slabio_xdp_object.h"
 
 struct slabio_xdp_prog {
 	TAILQ_ENTRY(slabio_xdp_prog) next;
 	unsigned int refs;
 	int ifindex;
 	int map;
-	int prog;
+	int prog; /* -1: another process' */
 	int link;
-	uint32_t queues;
 	bool native;
+	struct slabio_xdp_object object; /* has map and prog if it is the user's own */
+	char *file;
+	char *name;
+	char *pinned;
 };
 
 static TAILQ_HEAD(, slabio_xdp_prog) progs = TAILQ_HEAD_INITIALIZER(progs);
@@ -75,22 +81,25 @@ advice(int err)
 	switch (-err) {
 	case EPERM:
 		return "; run as root, or with CAP_BPF and CAP_NET_ADMIN";
-	case EBUSY:
-	case EEXIST:
-		return "; another XDP program is there, see 'ip link' and 'ip link set ... xdp "
-		       "off'";
 	case EOPNOTSUPP:
 		return "; the driver has no native XDP, mode=generic does without";
 	case ENOSPC:
 		return "; a veth needs as many receive queues as its peer has transmit queues";
 	case ERANGE:
 		return "; the MTU of the interface, or of a veth's peer, is too large for native "
-		       "XDP";
+		       "XDP, unless the program takes packets of several frames (section "
+		       "\"xdp.frags\")";
 	case EINVAL:
 		return "; Linux 5.9 or later is needed";
 	default:
 		return "";
 	}
+}
+
+static bool
+is_taken(int err)
+{
+	return err == -EBUSY || err == -EEXIST;
 }
 
 static int
@@ -103,29 +112,46 @@ attach(struct slabio_xdp_prog *p, uint32_t mode)
 	return p->link >= 0 ? 0 : p->link;
 }
 
-static int
-attach_best(
-	struct slabio_xdp_prog *p, const char *device, const char *iface, bool native, bool generic)
+static void
+say_why_not(const struct slabio_xdp_prog_opts *opts, bool generic, int err)
 {
+	char other[256];
+
+	if (is_taken(err)) {
+		slabio_xdp_describe_other(opts->ifindex, opts->iface, other, sizeof(other));
+		SLABIO_LOG(ERR,
+			"%s: expected %s to have no XDP program, %s; or give the pinned map of its "
+			"sockets as xsk_map=",
+			opts->device, opts->iface, other);
+	} else {
+		SLABIO_LOG(ERR, "%s: %s: cannot attach the XDP program in %s mode: %s%s",
+			opts->device, opts->iface, generic ? "generic" : "native", strerror(-err),
+			advice(err));
+	}
+}
+
+static int
+attach_best(struct slabio_xdp_prog *p, const struct slabio_xdp_prog_opts *opts)
+{
+	bool generic = opts->generic;
 	int ret = 0;
 
-	if (native) {
+	if (opts->native) {
 		ret = attach(p, XDP_FLAGS_DRV_MODE);
 		if (ret == 0)
 			return 0;
-		if (generic && ret != -EBUSY && ret != -EEXIST && ret != -EPERM)
+		if (generic && !is_taken(ret) && ret != -EPERM)
 			SLABIO_LOG(NOTICE,
 				"%s: %s: native XDP is not to be had, trying generic XDP, which "
 				"copies more: %s%s",
-				device, iface, strerror(-ret), advice(ret));
+				opts->device, opts->iface, strerror(-ret), advice(ret));
 		else
 			generic = false;
 	}
 	if (generic)
 		ret = attach(p, XDP_FLAGS_SKB_MODE);
 	if (ret != 0)
-		SLABIO_LOG(ERR, "%s: %s: cannot attach the XDP program in %s mode: %s%s", device,
-			iface, generic ? "generic" : "native", strerror(-ret), advice(ret));
+		say_why_not(opts, generic, ret);
 	return ret;
 }
 
@@ -134,10 +160,17 @@ release(struct slabio_xdp_prog *p)
 {
 	if (p->link >= 0)
 		close(p->link);
-	if (p->prog >= 0)
-		close(p->prog);
-	if (p->map >= 0)
-		close(p->map);
+	if (p->object.obj != NULL) {
+		slabio_xdp_object_close(&p->object);
+	} else {
+		if (p->prog >= 0)
+			close(p->prog);
+		if (p->map >= 0)
+			close(p->map);
+	}
+	free(p->file);
+	free(p->name);
+	free(p->pinned);
 	free(p);
 }
 
@@ -152,49 +185,138 @@ find(int ifindex)
 	return NULL;
 }
 
+static bool
+same_text(const char *a, const char *b)
+{
+	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
 /* One that is there must be as the next port wants it. */
 static struct slabio_xdp_prog *
-join(struct slabio_xdp_prog *p, const char *device, const char *iface, bool native, bool generic)
+join(struct slabio_xdp_prog *p, const struct slabio_xdp_prog_opts *opts)
 {
-	if (p->native ? native : generic) {
+	rte_errno = EBUSY;
+	if (!same_text(p->file, opts->file) || !same_text(p->name, opts->name) ||
+		!same_text(p->pinned, opts->pinned)) {
+		SLABIO_LOG(ERR,
+			"%s: %s: expected the XDP program that another port of this process has "
+			"there (%s); give both the same xdp_prog=, xdp_prog_name= and xsk_map=",
+			opts->device, opts->iface, slabio_xdp_prog_text(p));
+		return NULL;
+	}
+	if (p->pinned != NULL || (p->native ? opts->native : opts->generic)) {
 		p->refs++;
 		return p;
 	}
 	SLABIO_LOG(ERR,
 		"%s: %s: expected an interface in %s mode, found that another port has it in %s "
 		"mode; give both the same mode=",
-		device, iface, p->native ? "generic" : "native", p->native ? "native" : "generic");
-	rte_errno = EBUSY;
+		opts->device, opts->iface, p->native ? "generic" : "native",
+		p->native ? "native" : "generic");
 	return NULL;
 }
 
-struct slabio_xdp_prog *
-slabio_xdp_prog_get(const char *device, const char *iface, int ifindex, unsigned int queues,
-	bool native, bool generic)
+/* ---- whose program, and where its map comes from ---- */
+
+static int
+take_own(struct slabio_xdp_prog *p, const struct slabio_xdp_prog_opts *opts)
 {
-	struct slabio_xdp_prog *p = find(ifindex);
+	int ret = p->map = bpf_map_create(
+		BPF_MAP_TYPE_XSKMAP, "slabio_xsks", sizeof(int), sizeof(int), opts->queues, NULL);
+
+	if (ret >= 0)
+		ret = p->prog = load(p->map);
+	if (ret >= 0)
+		return attach_best(p, opts);
+	SLABIO_LOG(ERR, "%s: %s: cannot %s: %s%s", opts->device, opts->iface,
+		p->map < 0 ? "create the map of sockets" : "load the XDP program", strerror(-ret),
+		advice(ret));
+	return ret;
+}
+
+static int
+take_object(struct slabio_xdp_prog *p, const struct slabio_xdp_prog_opts *opts)
+{
+	int ret = slabio_xdp_object_load(&p->object, opts);
+
+	if (ret != 0)
+		return ret;
+	p->prog = p->object.prog;
+	p->map = p->object.map;
+	return attach_best(p, opts);
+}
+
+static int
+take_pinned(struct slabio_xdp_prog *p, const struct slabio_xdp_prog_opts *opts)
+{
+	struct slabio_xdp_other other;
+	struct bpf_map_info info = {0};
+	uint32_t len = sizeof(info);
+	int ret = p->map = bpf_obj_get(opts->pinned);
+
+	if (ret >= 0)
+		ret = bpf_obj_get_info_by_fd(p->map, &info, &len);
+	if (ret < 0) {
+		SLABIO_LOG(ERR,
+			"%s: expected a pinned map at xsk_map=%s that this user may read and "
+			"write, found: %s%s",
+			opts->device, opts->pinned, strerror(-ret),
+			ret == -EPERM ? "; with kernel.unprivileged_bpf_disabled, kernels before "
+					"5.19 ask for CAP_BPF"
+				      : "");
+		return ret;
+	}
+	if (info.type != BPF_MAP_TYPE_XSKMAP || info.max_entries < opts->queues) {
+		SLABIO_LOG(ERR,
+			"%s: expected a map of type XSKMAP (%u) with at least %u entries, as many "
+			"as "
+			"the queues of %s up to the port's last, at xsk_map=%s, found type %u with "
+			"%u entries",
+			opts->device, BPF_MAP_TYPE_XSKMAP, opts->queues, opts->iface, opts->pinned,
+			info.type, info.max_entries);
+		return -EINVAL;
+	}
+	if (!slabio_xdp_attached(opts->ifindex, &other))
+		SLABIO_LOG(WARNING,
+			"%s: %s has no XDP program: nothing arrives until there is one that uses "
+			"the map %s",
+			opts->device, opts->iface, opts->pinned);
+	p->native = other.native;
+	return 0;
+}
+
+static bool
+copy_text(char **to, const char *from)
+{
+	*to = from != NULL ? strdup(from) : NULL;
+	return from == NULL || *to != NULL;
+}
+
+struct slabio_xdp_prog *
+slabio_xdp_prog_get(const struct slabio_xdp_prog_opts *opts)
+{
+	struct slabio_xdp_prog *p = find(opts->ifindex);
 	int ret;
 
 	if (p != NULL)
-		return join(p, device, iface, native, generic);
+		return join(p, opts);
 	p = calloc(1, sizeof(*p));
 	if (p == NULL) {
-		SLABIO_LOG(ERR, "%s: no memory for the XDP program", device);
+		SLABIO_LOG(ERR, "%s: no memory for the XDP program", opts->device);
 		rte_errno = ENOMEM;
 		return NULL;
 	}
 	*p = (struct slabio_xdp_prog){
-		.refs = 1, .ifindex = ifindex, .queues = queues, .map = -1, .prog = -1, .link = -1};
-	ret = p->map = bpf_map_create(
-		BPF_MAP_TYPE_XSKMAP, "slabio_xsks", sizeof(int), sizeof(int), queues, NULL);
-	if (ret >= 0)
-		ret = p->prog = load(p->map);
-	if (ret < 0)
-		SLABIO_LOG(ERR, "%s: %s: cannot %s: %s%s", device, iface,
-			p->map < 0 ? "create the map of sockets" : "load the XDP program",
-			strerror(-ret), advice(ret));
-	else
-		ret = attach_best(p, device, iface, native, generic);
+		.refs = 1, .ifindex = opts->ifindex, .map = -1, .prog = -1, .link = -1};
+	if (!copy_text(&p->file, opts->file) || !copy_text(&p->name, opts->name) ||
+		!copy_text(&p->pinned, opts->pinned)) {
+		SLABIO_LOG(ERR, "%s: no memory for the XDP program", opts->device);
+		ret = -ENOMEM;
+	} else {
+		ret = opts->pinned != NULL ? take_pinned(p, opts)
+		      : opts->file != NULL ? take_object(p, opts)
+					   : take_own(p, opts);
+	}
 	if (ret < 0) {
 		release(p);
 		rte_errno = -ret;
@@ -219,10 +341,23 @@ slabio_xdp_prog_native(const struct slabio_xdp_prog *p)
 	return p->native;
 }
 
+const char *
+slabio_xdp_prog_text(const struct slabio_xdp_prog *p)
+{
+	if (p->pinned != NULL)
+		return p->native ? "native program of another process"
+				 : "generic program of another process";
+	if (p->file != NULL)
+		return p->native ? "native program from xdp_prog="
+				 : "generic program from xdp_prog=";
+	return p->native ? "native program" : "generic program";
+}
+
 int
 slabio_xdp_prog_set(const struct slabio_xdp_prog *p, uint32_t queue, int fd)
 {
-	return bpf_map_update_elem(p->map, &queue, &fd, BPF_ANY);
+	/* in a map that others use too, nobody is pushed out */
+	return bpf_map_update_elem(p->map, &queue, &fd, BPF_NOEXIST);
 }
 
 void

@@ -21,8 +21,9 @@
 #include "slabio_xdp.h"
 
 /* A queue is free again only a while after its last socket was closed. */
-#define BUSY_WAIT_MS 2000
-#define BUSY_STEP_US 5000
+#define BUSY_WAIT_MS  2000
+#define BUSY_STEP_US  5000
+#define LIMIT_WAIT_MS 300
 
 #define RX_BATCH 32
 
@@ -118,6 +119,10 @@ create_rings(struct slabio_xdp_queue *q, const struct slabio_xdp_socket_opts *op
 
 /* ---- binding ---- */
 
+/*
+ * Bounded too: the kernel counts a registration against the user's limit of locked memory until a
+ * while after its last socket was closed, which an attempt in another mode just was.
+ */
 static int
 register_memory(int fd, const struct slabio_xdp_mem *mem)
 {
@@ -129,7 +134,16 @@ register_memory(int fd, const struct slabio_xdp_mem *mem)
 		.flags = mem->unaligned ? XDP_UMEM_UNALIGNED_CHUNK_FLAG : 0,
 	};
 
-	return setsockopt(fd, SOL_XDP, XDP_UMEM_REG, &reg, sizeof(reg)) == 0 ? 0 : -errno;
+	unsigned int waited;
+	int ret = 0;
+
+	for (waited = 0; waited < LIMIT_WAIT_MS * 1000; waited += BUSY_STEP_US) {
+		ret = setsockopt(fd, SOL_XDP, XDP_UMEM_REG, &reg, sizeof(reg)) == 0 ? 0 : -errno;
+		if (ret != -ENOBUFS)
+			break;
+		rte_delay_us_sleep(BUSY_STEP_US);
+	}
+	return ret;
 }
 
 /* Bounded: a queue whose last socket was just closed is busy for some milliseconds. */

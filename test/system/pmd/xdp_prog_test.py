@@ -1,0 +1,238 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright (c) 2026 the slabio authors
+"""AF_XDP ports and XDP programs that are not the driver's own: a user's, from an object file; one that somebody
+else has attached; one whose map of sockets is pinned."""
+
+import contextlib
+import os
+
+from bpf import Loaded, bpffs, compiled
+from live_test import Wire, ip, untagged
+from testpmd import check, data, equal, need, wait_for
+from xdplab import Port, main, pairs, program_of, same
+
+def udp(packet):
+    return packet.data[12:14] == b"\x08\x00" and packet.data[23] == 17
+
+
+def split(pkts):
+    return [p for p in pkts if udp(p)], [p for p in pkts if not udp(p)]
+
+
+def udp_to_port_rest_to_host(args, **testpmd):
+    """What the program in user_prog.bpf.c is there for, in all."""
+    pkts = untagged(300)
+    ours, hosts = split(pkts)
+    check(ours and hosts, "the capture has only one kind of packets")
+    with Wire("a1") as wire, Wire("a0") as host, Port([f"net_slabio0,iface=a0,{args}"], **testpmd) as pmd:
+        said = "\n".join(pmd.messages())
+        pmd.commands("set fwd rxonly", "start")
+        wire.send(pkts)
+        pmd.wait_stats(0, "UDP", rx_good_packets=len(ours))
+        same(hosts, host.receive(len(hosts)), "at the host")
+        equal(pmd.stats(0)["rx_good_packets"], len(ours), "received")
+        pmd.commands("stop", "port stop all")
+        pmd.mbufs_back()
+        pmd.quit()
+    return said
+
+
+def a_users_own_program_chooses_the_packets(folder):
+    pairs("a")
+    path = compiled(folder)
+    for mode, number in (("native", 1), ("generic", 2)):
+        said = udp_to_port_rest_to_host(f"xdp_prog={path},mode={mode}")
+        check(f"{mode} program from xdp_prog=" in said, said)
+        equal(program_of("a0"), None, "program after the port's end")
+        with Port([f"net_slabio0,iface=a0,xdp_prog={path},mode={mode}"]) as pmd:
+            equal(program_of("a0"), (number, "udp_only"), "program")
+            pmd.child.kill()
+            pmd.finish()
+        wait_for(lambda: program_of("a0") is None, "the program is gone after a kill")
+
+
+def its_map_grows_with_the_queues_and_one_of_several_is_chosen(folder):
+    pairs("a", queues=4)
+    path = compiled(folder, "TWO_PROGRAMS")
+    options = ["--rxq=4", "--txq=4", "--rxd=1024"]
+    # by the name of the program and by that of its section
+    for name, program in (("everything", "everything"), ("xdp.frags", "udp_only")):
+        with Wire("a1") as wire, Port([f"net_slabio0,iface=a0,xdp_prog={path},xdp_prog_name={name}"],
+                                      options=options) as pmd:
+            equal(program_of("a0"), (1, program), "program")
+            if program == "everything":
+                pmd.commands("set fwd rxonly", "start")
+                wire.send(untagged(800))
+                pmd.wait_stats(0, "of all queues", rx_good_packets=800)
+            pmd.quit()
+
+
+def two_ports_on_an_interface_have_the_same_program(folder):
+    pairs("a", queues=4)
+    path = compiled(folder)
+    vdevs = [f"net_slabio0,iface=a0,queue_count=2,xdp_prog={path}",
+             f"net_slabio1,iface=a0,start_queue=2,xdp_prog={path}"]
+    options = ["--rxq=2", "--txq=2", "--rxd=1024"]
+    with Port(vdevs, options=options) as pmd:
+        pmd.messages()
+        pmd.commands("port stop 1", "port close 1", "port attach net_slabio2,iface=a0,start_queue=2", "port start 1")
+        lines = pmd.messages()
+        check(len(lines) == 1 and "expected the XDP program that another port of this process has" in lines[0], lines)
+        pmd.commands("port stop all")
+        pmd.mbufs_back()
+        pmd.quit()
+
+
+def refused(cases, **kwargs):
+    """Each of these arguments, at attach or start, gets one message, with these texts, and leaves nothing behind."""
+    with Port([f"net_slabio0,rx_pcap={data('small.pcap')}"], **kwargs) as pmd:
+        for number, (args, *expected) in enumerate(cases):
+            pmd.messages()
+            since, there = len(pmd.errors), program_of("a0")
+            text = pmd.command(f"port attach net_slabio{number + 1},{args}")
+            if "is attached" in text:
+                pmd.command("port start 1")
+            lines, errors = pmd.messages(), pmd.errors[since:]
+            equal(len(lines), 1, f"messages for {args!r}: {lines}; number")
+            for word in expected:
+                check(word in errors, f"{args!r}: expected {word!r} in {errors!r}")
+            equal(program_of("a0"), there, "program on a0")
+            if "is attached" in text:
+                check("Fail to start port 1" in errors, f"{args!r} was started: {errors!r}")
+                pmd.commands("port stop 1", "port close 1")
+        pmd.command("port stop all")
+        pmd.mbufs_back()
+        pmd.quit()
+
+
+def a_program_that_will_not_do_is_refused_with_the_reason(folder):
+    pairs("a")
+    text = os.path.join(folder, "text.o")
+    with open(text, "w", encoding="ascii") as f:
+        f.write("not an object file\n" * 10)
+    refused([
+        (f"iface=a0,xdp_prog={folder}/none.o", "expected an object file", "No such file or directory"),
+        (f"iface=a0,xdp_prog={text}", "expected an object file", "ELF"),
+        (f"iface=a0,xdp_prog={compiled(folder, 'NO_PROGRAM')}", "expected an XDP program, in a section", "found none"),
+        (f"iface=a0,xdp_prog={compiled(folder, 'TWO_PROGRAMS')}",
+         "found 2: udp_only, everything; choose one with xdp_prog_name="),
+        (f"iface=a0,xdp_prog={compiled(folder)},xdp_prog_name=other", "xdp_prog_name=other",
+         "found 0; there are: udp_only"),
+        (f"iface=a0,xdp_prog={compiled(folder, 'WRONG_MAP_NAME')}", "with the name xsks_map",
+         "found no map of that name"),
+        (f"iface=a0,xdp_prog={compiled(folder, 'WRONG_MAP_TYPE')}", "BPF_MAP_TYPE_XSKMAP", "found another type"),
+        (f"iface=a0,xdp_prog={compiled(folder, 'REFUSED_BY_VERIFIER')}", "cannot load the XDP program udp_only",
+         "the kernel's verifier:", "invalid access to packet"),
+        ("iface=a0,xdp_prog_name=x", "expected xdp_prog= beside xdp_prog_name="),
+        ("iface=a0,xdp_prog=a,xsk_map=b", "expected either xdp_prog="),
+        ("iface=a0,xsk_map=b,mode=generic", "expected mode=auto, zerocopy or copy beside xsk_map="),
+        ("iface=a0,xdp_prog=a,xdp_prog=b", "expected one xdp_prog=, found a and b"),
+        (f"rx_pcap={data('small.pcap')},xsk_map=x", "expected iface= beside"),
+    ])
+
+
+@contextlib.contextmanager
+def attached(folder, mode):
+    """Another's program, attached as ip does it: until it is taken off again."""
+    path = compiled(folder)
+    ip("link", "set", "a0", mode, "obj", path, "sec", "xdp.frags")
+    try:
+        yield
+    finally:
+        ip("link", "set", "a0", mode, "off")
+
+
+def another_program_on_the_interface_is_named_and_left_alone(folder):
+    pairs("a", queues=2)
+    for mode, name in (("xdpdrv", "native"), ("xdpgeneric", "generic")):
+        with attached(folder, mode):
+            refused([("iface=a0", "expected a0 to have no XDP program, found program", f"udp_only in {name} mode",
+                      f"'ip link set dev a0 {mode} off'", "xsk_map=")])
+    # by a link: another port's, on the other queue
+    with Port(["net_slabio0,iface=a0,queue_count=1"]):
+        refused([("iface=a0,start_queue=1", "slabio_xdp in native mode, attached by link")])
+
+
+def the_pinned_map_of_a_program_that_is_there_will_do(folder):
+    pairs("a")
+    path = compiled(folder)
+    with bpffs(folder) as pins, Loaded(path, "udp_only", "a0") as prog:
+        prog.pin("xsks_map", f"{pins}/sockets")
+        there = program_of("a0")
+        # several times: the entry of the map is free again afterwards
+        for _ in range(2):
+            said = udp_to_port_rest_to_host(f"xsk_map={pins}/sockets")
+            check("native program of another process" in said, said)
+            equal(program_of("a0"), there, "program")
+        # it is the only socket of the map for as long as it is there, and after a kill there is none
+        with Port([f"net_slabio0,iface=a0,xsk_map={pins}/sockets"]) as pmd:
+            pmd.child.kill()
+            pmd.finish()
+        udp_to_port_rest_to_host(f"xsk_map={pins}/sockets")
+
+
+# a user's own limit of locked memory must hold the pool: 8 MiB where nobody has changed it
+SMALL = ["--total-num-mbufs=2048", "--rxd=512", "--txd=512"]
+
+
+class User:
+    """A user without rights, who is let into a folder of the test's."""
+
+    def __init__(self, folder):
+        need("setpriv")
+        self.id = 60000 + os.getpid() % 5000
+        os.chmod(folder, 0o711)
+        self.env = {}
+        for variable in ("XDG_RUNTIME_DIR", "SLABIO_RUNTIME_DIR"):
+            self.env[variable] = os.path.join(folder, variable.lower())
+            os.mkdir(self.env[variable], 0o700)
+            os.chown(self.env[variable], self.id, self.id)
+
+    def with_rights(self, *capabilities):
+        """What a testpmd of theirs, with these rights alone, has to be started with."""
+        caps = ",".join(["-all", *(f"+{name}" for name in capabilities)])
+        before = ["setpriv", f"--reuid={self.id}", f"--regid={self.id}", "--clear-groups",
+                  f"--bounding-set={caps}", f"--inh-caps={caps}",
+                  *([f"--ambient-caps={caps}"] if capabilities else []), "--no-new-privs", "--"]
+        return {"before": before, "env": self.env, "options": SMALL}
+
+
+def with_a_pinned_map_raw_sockets_are_the_only_right_needed(folder):
+    pairs("a")
+    path = compiled(folder)
+    user = User(folder)
+    with bpffs(folder) as pins, Loaded(path, "udp_only", "a0") as prog:
+        os.chmod(pins, 0o711)
+        prog.pin("xsks_map", f"{pins}/sockets", owner=user.id)
+        udp_to_port_rest_to_host(f"xsk_map={pins}/sockets", **user.with_rights("net_raw"))
+
+
+def what_is_wrong_with_a_pinned_map_is_said(folder):
+    pairs("a", queues=2)
+    path = compiled(folder)
+    with bpffs(folder) as pins, Loaded(path, "udp_only") as prog, \
+            Loaded(compiled(folder, "WRONG_MAP_TYPE"), "udp_only") as array:
+        os.chmod(pins, 0o711)
+        prog.pin("xsks_map", f"{pins}/sockets")
+        array.pin("xsks_map", f"{pins}/array")
+        refused([(f"iface=a0,xsk_map={pins}/none", "expected a pinned map", "No such file or directory"),
+                 (f"iface=a0,xsk_map={pins}/array", "expected a map of type XSKMAP", "found type 2"),
+                 (f"iface=a0,start_queue=1,xsk_map={pins}/sockets", "with at least 2 entries", "with 1 entries")])
+        refused([(f"iface=a0,xsk_map={pins}/sockets", "that this user may read and write", "Permission denied")],
+                **User(folder).with_rights("net_raw"))
+        with Port([f"net_slabio0,iface=a0,queue_count=1,xsk_map={pins}/sockets"]) as pmd:
+            said = "\n".join(pmd.messages())
+            check("a0 has no XDP program: nothing arrives" in said, said)
+            pmd.quit()
+
+
+if __name__ == "__main__":
+    main(a_users_own_program_chooses_the_packets,
+         its_map_grows_with_the_queues_and_one_of_several_is_chosen,
+         two_ports_on_an_interface_have_the_same_program,
+         a_program_that_will_not_do_is_refused_with_the_reason,
+         another_program_on_the_interface_is_named_and_left_alone,
+         the_pinned_map_of_a_program_that_is_there_will_do,
+         with_a_pinned_map_raw_sockets_are_the_only_right_needed,
+         what_is_wrong_with_a_pinned_map_is_said)
