@@ -165,8 +165,14 @@ slabio_netif_set_mtu(struct slabio_netif *netif, uint16_t mtu)
 	ifr.ifr_mtu = mtu;
 	ret = before == mtu ? 0 : request(netif, SIOCSIFMTU, &ifr);
 	if (ret != 0) {
-		SLABIO_LOG(ERR, "%s: cannot set the MTU of %s to %u: %s", netif->device,
-			netif->name, mtu, strerror(-ret));
+		SLABIO_LOG(ERR, "%s: cannot set the MTU of %s from %u to %u: %s%s", netif->device,
+			netif->name, before, mtu, strerror(-ret),
+			ret == -EPERM	 ? "; run as root or with CAP_NET_ADMIN"
+			: ret == -EINVAL ? "; its limits are shown by 'ip -d link', as minmtu and "
+					   "maxmtu"
+			: ret == -ERANGE ? "; the XDP program on it takes no packets of several "
+					   "frames"
+					 : "");
 		return ret;
 	}
 	if (netif->mtu_before == 0 && before != mtu)

@@ -437,6 +437,30 @@ report(const struct rte_eth_dev *eth)
 	}
 }
 
+/*
+ * Whoever configures a port for more than Ethernet's MTU wants such packets on the wire too. Less
+ * than the interface has, or 1500, which is what ethdev assumes of those who say nothing, leaves
+ * the interface as it is.
+ */
+static int
+raise_mtu(struct rte_eth_dev *eth)
+{
+	struct slabio_netif *netif = &port_of(eth)->netif;
+	const uint16_t wanted = eth->data->mtu;
+	const unsigned int there = slabio_netif_mtu(netif);
+	int ret;
+
+	if (wanted <= RTE_ETHER_MTU || wanted <= there)
+		return 0;
+	ret = slabio_netif_set_mtu(netif, wanted);
+	if (ret == 0)
+		SLABIO_LOG(NOTICE,
+			"%s: raised the MTU of %s from %u to the %u that the port is configured "
+			"for, until it is closed",
+			eth->data->name, netif->name, there, wanted);
+	return ret;
+}
+
 static int
 xdp_start(struct rte_eth_dev *eth)
 {
@@ -447,6 +471,8 @@ xdp_start(struct rte_eth_dev *eth)
 	pthread_mutex_lock(&slabio_xdp_lock);
 	/* the interface may have been removed and created again */
 	ret = slabio_netif_find(&port->netif);
+	if (ret == 0)
+		ret = raise_mtu(eth);
 	for (i = 0; i < n && ret == 0; i++)
 		ret = start_queue(eth, i);
 	set_max_len(eth);

@@ -58,6 +58,28 @@ def an_mtu_that_frames_do_not_hold_makes_them_chains_unasked(_):
     forwarded(pkts, ["--max-pkt-len=3022"], rx_q0_is_multi_buffer=1)
 
 
+def an_mtu_that_the_port_is_configured_for_is_given_to_the_interface(_):
+    pairs("a")
+    ip("link", "set", "a1", "mtu", "9000")
+    pkts = jumbo()
+    with Wire("a1") as wire, Port(["net_slabio0,iface=a0"], options=["--max-pkt-len=9022"]) as pmd:
+        equal(link("a0")["mtu"], 9000, "MTU")
+        lines = pmd.messages()
+        check("raised the MTU of a0 from 1500 to the 9000" in lines[0], lines)
+        # nothing but the interface's MTU stands in the way of what is sent either
+        pmd.commands("set fwd io", "start")
+        wire.send(pkts)
+        same(pkts, wire.receive(len(pkts)), "sent back")
+        pmd.commands("stop", "port stop 0", "port close 0")
+        equal(link("a0")["mtu"], 1500, "MTU after close")
+        pmd.quit()
+    # a larger one of the interface's stays
+    ip("link", "set", "a0", "mtu", "5000")
+    with Port(["net_slabio0,iface=a0"], options=["--max-pkt-len=3022"]) as pmd:
+        equal(link("a0")["mtu"], 5000, "MTU")
+        pmd.quit()
+
+
 def the_mtu_is_the_interfaces_and_put_back_at_close(_):
     pairs("a")
     with Port(["net_slabio0,iface=a0"]) as pmd:
@@ -212,6 +234,7 @@ def a_tcp_connection_passes_unharmed(_):
 if __name__ == "__main__":
     main(jumbo_frames_pass_as_chains_in_place,
          an_mtu_that_frames_do_not_hold_makes_them_chains_unasked,
+         an_mtu_that_the_port_is_configured_for_is_given_to_the_interface,
          the_mtu_is_the_interfaces_and_put_back_at_close,
          modes_and_addresses_reach_the_interface_and_go_with_the_port,
          an_mtu_that_larger_mbufs_hold_needs_no_chains,

@@ -206,6 +206,11 @@ def with_a_pinned_map_raw_sockets_are_the_only_right_needed(folder):
         os.chmod(pins, 0o711)
         prog.pin("xsks_map", f"{pins}/sockets", owner=user.id)
         udp_to_port_rest_to_host(f"xsk_map={pins}/sockets", **user.with_rights("net_raw"))
+        # and what needs others says so
+        needs = user.with_rights("net_raw")
+        needs["options"] = [*SMALL, "--max-pkt-len=3022"]
+        refused([(f"iface=a0,xsk_map={pins}/sockets",
+                  "cannot set the MTU of a0 from 1500 to 3000", "or with CAP_NET_ADMIN")], **needs)
 
 
 def what_is_wrong_with_a_pinned_map_is_said(folder):
