@@ -7,7 +7,7 @@
 
 /**
  * @file
- * What slabio-l2fwd and slabio-worker agree upon: the names of an instance's segments and rings,
+ * What slabio-l2fwd and its workers agree upon: the names of an instance's segments and rings,
  * and the layout of its control segment.
  *
  * An instance NAME consists of
@@ -16,6 +16,10 @@
  *   NAME.data       payload segment (kind RAW): block h is the stride bytes at h * stride
  *   NAME.wS.I.out   ring to the worker in slot S, incarnation I: elements are struct sio_desc
  *   NAME.wS.I.back  ring from that worker: every element of the out ring, in the same order
+ *
+ * A slot is for one kind of worker. To one without DPDK a descriptor's handle is the block in the
+ * payload segment. To an EAL secondary it is the mbuf's block in the slab pool, and both rings carry
+ * the blocks of that pool.
  *
  * A slot is attached to in three steps: the worker puts its member name (in the control segment)
  * into claim by compare-and-swap, attaches the two rings of the incarnation named in claim, and
@@ -31,7 +35,7 @@
 #include <slabio/segment.h>
 
 #define L2FWD_CTL_KIND	  SIO_KIND('L', '2', 'F', 'W')
-#define L2FWD_CTL_VERSION 1u
+#define L2FWD_CTL_VERSION 2u
 #define L2FWD_DATA_KIND	  SIO_KIND_RAW
 /** Version of the payload segment's layout. */
 #define L2FWD_DATA_VERSION 1u
@@ -45,6 +49,12 @@
 /** A worker without traffic looks at least this often whether l2fwd still lives. */
 #define L2FWD_LIFE_CHECK_NS 250000000u
 
+/** What a slot is for. */
+enum l2fwd_kind {
+	L2FWD_PLAIN = 0, /**< a worker without DPDK: slabio-worker */
+	L2FWD_EAL = 1,	 /**< an EAL secondary: slabio-eal-worker */
+};
+
 struct l2fwd_slot {
 	/**
 	 * Incarnation << 32 | member name of the worker, 0 while nobody claimed it. Written by
@@ -55,19 +65,26 @@ struct l2fwd_slot {
 	/** The incarnation whose rings the claimant has attached (release); l2fwd reads it
 	 * (acquire). */
 	_Atomic uint32_t ready;
+	/** Of an EAL secondary: its name in the slab pool. Written before ready is. */
+	_Atomic uint32_t pool_member;
+	/** enum l2fwd_kind, written before the control segment is published. */
+	uint32_t kind;
 };
 
 struct l2fwd_ctl {
-	uint64_t config_hash;	/**< of the payload segment */
-	uint32_t n_slots;	/**< at most L2FWD_SLOTS_MAX */
-	uint32_t n_blocks;	/**< blocks in the payload segment */
-	uint32_t stride;	/**< bytes from one block to the next; all of them are the block */
-	uint32_t ring_capacity; /**< of each ring, in descriptors */
+	uint64_t config_hash;	 /**< of the payload segment */
+	uint32_t n_slots;	 /**< at most L2FWD_SLOTS_MAX */
+	uint32_t n_blocks;	 /**< blocks in the payload segment */
+	uint32_t stride;	 /**< bytes from one block to the next; all of them are the block */
+	uint32_t ring_capacity;	 /**< of each ring, in descriptors */
+	uint64_t base;		 /**< address of the payload in EAL processes; 0: no EAL workers */
+	char mempool[32];	 /**< name of the mbuf pool, for EAL workers */
+	char pool[SIO_NAME_LEN]; /**< name of the slab pool below it */
 	struct l2fwd_slot slots[L2FWD_SLOTS_MAX];
 };
 
 _Static_assert(sizeof(struct l2fwd_slot) == 64, "a slot is one cache line");
-_Static_assert(offsetof(struct l2fwd_ctl, slots) == 64, "slots start on the second cache line");
+_Static_assert(offsetof(struct l2fwd_ctl, slots) % 64 == 0, "slots start on a cache line");
 
 static inline uint64_t
 l2fwd_claim(uint32_t incarnation, sio_member_t member)

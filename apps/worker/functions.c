@@ -19,16 +19,14 @@ filter_compile(struct bpf_program *program, const char *expression)
 	int ret = 0;
 
 	if (expression[0] == '\0') {
-		fprintf(stderr,
-			"slabio-worker: --fn filter= expects a libpcap expression, found none\n");
+		worker_say("--fn filter= expects a libpcap expression, found none");
 		return -EINVAL;
 	}
 	pcap = pcap_open_dead(DLT_EN10MB, SNAPLEN);
 	if (pcap == NULL)
 		return -ENOMEM;
 	if (pcap_compile(pcap, program, expression, 1, PCAP_NETMASK_UNKNOWN) != 0) {
-		fprintf(stderr, "slabio-worker: filter \"%s\": %s\n", expression,
-			pcap_geterr(pcap));
+		worker_say("filter \"%s\": %s", expression, pcap_geterr(pcap));
 		ret = -EINVAL;
 	}
 	pcap_close(pcap);
@@ -51,9 +49,7 @@ function_parse(struct function *fn, const char *text)
 		fn->kind = FUNCTION_FILTER;
 		return filter_compile(&fn->program, text + strlen(FILTER_KEY));
 	}
-	fprintf(stderr,
-		"slabio-worker: --fn expects count, macswap or filter=EXPRESSION, found \"%s\"\n",
-		text);
+	worker_say("--fn expects count, macswap or filter=EXPRESSION, found \"%s\"", text);
 	return -EINVAL;
 }
 

@@ -55,18 +55,11 @@ spend(uint64_t ns)
 		relax();
 }
 
-static bool
-desc_sound(const struct session *s, const struct sio_desc *d)
-{
-	return d->handle < s->n_blocks && d->length != 0 &&
-	       (uint32_t)d->offset + d->length <= s->stride;
-}
-
 /* Applies the function to the packet in descs[0] to descs[n - 1]. */
 static void
 work(struct loop *l, struct sio_desc *descs, unsigned int n)
 {
-	uint8_t *data = l->s->blocks + (size_t)descs[0].handle * l->s->stride + descs[0].offset;
+	uint8_t *data = place_data(l->s, &descs[0]);
 	uint32_t len = 0;
 
 	for (unsigned int i = 0; i < n; i++)
@@ -95,18 +88,16 @@ work_burst(struct loop *l)
 	for (unsigned int i = 0; i < l->have; i++) {
 		const struct sio_desc *d = &l->descs[i];
 
-		if (!desc_sound(l->s, d)) {
-			fprintf(stderr,
-				"slabio-worker %u: descriptor %u is outside the payload: block %u "
-				"of "
-				"%u, bytes %u + %u of %u\n",
-				l->s->slot, d->position, d->handle, l->s->n_blocks, d->offset,
-				d->length, l->s->stride);
+		if (!place_sound(l->s, d)) {
+			worker_say("descriptor %u is outside the payload: block %u "
+				   "of "
+				   "%u, bytes %u + %u of %u",
+				d->position, d->handle, l->s->n_blocks, d->offset, d->length,
+				l->s->stride);
 			return -EPROTO;
 		}
 		if (i - first >= L2FWD_CHAIN_MAX) {
-			fprintf(stderr, "slabio-worker %u: a packet of more than %u descriptors\n",
-				l->s->slot, L2FWD_CHAIN_MAX);
+			worker_say("a packet of more than %u descriptors", L2FWD_CHAIN_MAX);
 			return -EPROTO;
 		}
 		if (d->flags & SIO_DESC_MORE)
@@ -154,19 +145,19 @@ fetch(struct loop *l)
 }
 
 static int
-ended(const struct loop *l, int err)
+ended(int err)
 {
 	switch (err) {
 	case -ESHUTDOWN:
-		fprintf(stderr, "slabio-worker %u: slabio-l2fwd has closed the ring\n", l->s->slot);
+		worker_say("slabio-l2fwd has closed the ring");
 		return WORKER_EXIT_ASKED;
 	case -EPIPE:
-		fprintf(stderr, "slabio-worker %u: slabio-l2fwd is gone\n", l->s->slot);
+		worker_say("slabio-l2fwd is gone");
 		return WORKER_EXIT_GONE;
 	case -EPROTO:
 		return WORKER_EXIT_PROTOCOL;
 	default:
-		fprintf(stderr, "slabio-worker %u: ring: %s\n", l->s->slot, strerror(-err));
+		worker_say("ring: %s", strerror(-err));
 		return WORKER_EXIT_PROTOCOL;
 	}
 }
@@ -184,15 +175,15 @@ loop_run(const struct session *s, const struct function *fn, uint64_t cost_ns,
 		if (n == 0)
 			continue;
 		if (n < 0)
-			return ended(&l, n);
+			return ended(n);
 		l.have += (unsigned int)n;
 		stats->bursts++;
 		n = work_burst(&l);
 		if (n > 0)
 			n = give_back(&l, (unsigned int)n);
 		if (n < 0)
-			return ended(&l, n);
+			return ended(n);
 	}
-	fprintf(stderr, "slabio-worker %u: stopped by a signal\n", s->slot);
+	worker_say("stopped by a signal");
 	return WORKER_EXIT_ASKED;
 }

@@ -33,19 +33,16 @@ explain(const char *name, const char *what, int err)
 		snprintf(dir, sizeof(dir), "the runtime folder");
 	switch (err) {
 	case -ENOENT:
-		fprintf(stderr, "slabio-worker: no %s \"%s\" in %s: is slabio-l2fwd running?\n",
-			what, name, dir);
+		worker_say("no %s \"%s\" in %s: is slabio-l2fwd running?", what, name, dir);
 		break;
 	case -EPROTO:
-		fprintf(stderr,
-			"slabio-worker: \"%s\" in %s is no %s this worker can work with (it "
-			"expects "
-			"kind L2FW, version %u): use the worker built with that slabio-l2fwd\n",
+		worker_say("\"%s\" in %s is no %s this worker can work with (it "
+			   "expects "
+			   "kind L2FW, version %u): use the worker built with that slabio-l2fwd",
 			name, dir, what, L2FWD_CTL_VERSION);
 		break;
 	default:
-		fprintf(stderr, "slabio-worker: cannot attach to %s \"%s\" in %s: %s\n", what, name,
-			dir, strerror(-err));
+		worker_say("cannot attach to %s \"%s\" in %s: %s", what, name, dir, strerror(-err));
 	}
 }
 
@@ -67,16 +64,14 @@ attach_ctl(struct session *s, const char *instance)
 	s->owner = CREATOR;
 	if (sio_segment_size(s->ctl_segment) < sizeof(*s->ctl) || s->ctl->n_slots == 0 ||
 		s->ctl->n_slots > L2FWD_SLOTS_MAX || s->ctl->stride == 0 || s->ctl->n_blocks == 0) {
-		fprintf(stderr,
-			"slabio-worker: \"%s\" is damaged: %" PRIu64 " bytes, %u slots, %u blocks "
-			"of %u\n",
+		worker_say("\"%s\" is damaged: %" PRIu64 " bytes, %u slots, %u blocks "
+			   "of %u",
 			name, sio_segment_size(s->ctl_segment), s->ctl->n_slots, s->ctl->n_blocks,
 			s->ctl->stride);
 		return -EPROTO;
 	}
 	if (!session_owner_lives(s)) {
-		fprintf(stderr, "slabio-worker: the slabio-l2fwd of instance \"%s\" is dead\n",
-			instance);
+		worker_say("the slabio-l2fwd of instance \"%s\" is dead", instance);
 		return -EPIPE;
 	}
 	return 0;
@@ -101,16 +96,14 @@ attach_data(struct session *s, const char *instance)
 	}
 	size = sio_segment_size(s->data_segment);
 	if (size / s->ctl->stride < s->ctl->n_blocks) {
-		fprintf(stderr,
-			"slabio-worker: \"%s\" has %" PRIu64 " bytes, %u blocks of %u expected\n",
-			name, size, s->ctl->n_blocks, s->ctl->stride);
+		worker_say("\"%s\" has %" PRIu64 " bytes, %u blocks of %u expected", name, size,
+			s->ctl->n_blocks, s->ctl->stride);
 		return -EPROTO;
 	}
-	s->blocks = sio_segment_data(s->data_segment);
 	/* a copy of one's own: the control segment is writable by others */
 	s->n_blocks = s->ctl->n_blocks;
 	s->stride = s->ctl->stride;
-	return 0;
+	return place_open(s);
 }
 
 /* Claims a slot. @return 0; -EBUSY it is not free */
@@ -139,38 +132,55 @@ claim_any(struct session *s, int slot)
 	if (slot >= 0)
 		return claim(s, (unsigned int)slot);
 	for (unsigned int i = 0; i < s->ctl->n_slots; i++) {
-		if (claim(s, i) == 0)
+		if (s->ctl->slots[i].kind == worker_kind && claim(s, i) == 0)
 			return 0;
 	}
 	return -EBUSY;
 }
 
+/* @return 0 there is a slot for this program; -EINVAL, with a message */
+static int
+check_slot(const struct session *s, const char *instance, int slot)
+{
+	const char *other = worker_kind == L2FWD_EAL ? "slabio-worker" : "slabio-eal-worker";
+	unsigned int n = 0;
+
+	if (slot >= 0 && (unsigned int)slot >= s->ctl->n_slots) {
+		worker_say("instance \"%s\" has the slots 0 to %u, found --slot %d", instance,
+			s->ctl->n_slots - 1, slot);
+		return -EINVAL;
+	}
+	if (slot >= 0 && s->ctl->slots[slot].kind != worker_kind) {
+		worker_say("slot %d of instance \"%s\" is for %s", slot, instance, other);
+		return -EINVAL;
+	}
+	for (unsigned int i = 0; i < s->ctl->n_slots; i++)
+		n += s->ctl->slots[i].kind == worker_kind;
+	if (n == 0) {
+		worker_say("all slots of instance \"%s\" are for %s", instance, other);
+		return -EINVAL;
+	}
+	return 0;
+}
+
 static int
 attach_slot(struct session *s, const char *instance, int slot, uint64_t deadline_ns)
 {
-	if (slot >= 0 && (unsigned int)slot >= s->ctl->n_slots) {
-		fprintf(stderr,
-			"slabio-worker: instance \"%s\" has the slots 0 to %u, found --slot %d\n",
-			instance, s->ctl->n_slots - 1, slot);
-		return -EINVAL;
-	}
 	while (claim_any(s, slot) != 0) {
 		if (worker_quit)
 			return -EINTR;
 		if (!session_owner_lives(s)) {
-			fprintf(stderr, "slabio-worker: slabio-l2fwd \"%s\" is gone\n", instance);
+			worker_say("slabio-l2fwd \"%s\" is gone", instance);
 			return -EPIPE;
 		}
 		if (sio_now_ns() >= deadline_ns) {
 			if (slot >= 0)
-				fprintf(stderr,
-					"slabio-worker: slot %d of instance \"%s\" has a worker "
-					"already\n",
+				worker_say("slot %d of instance \"%s\" has a worker "
+					   "already",
 					slot, instance);
 			else
-				fprintf(stderr,
-					"slabio-worker: all %u slots of instance \"%s\" have "
-					"workers already\n",
+				worker_say("all %u slots of instance \"%s\" have "
+					   "workers already",
 					s->ctl->n_slots, instance);
 			return -EBUSY;
 		}
@@ -187,19 +197,19 @@ attach_rings(struct session *s, const char *instance)
 	int ret;
 
 	l2fwd_ring_name(name, instance, s->slot, s->incarnation, "out");
-	ret = sio_rbuff_attach(name, SIO_RBUFF_CONSUMER, &s->out);
+	ret = place_ring(s, name, SIO_RBUFF_CONSUMER, &s->out);
 	if (ret != 0) {
 		explain(name, "ring", ret);
 		return ret;
 	}
 	sio_rbuff_info(s->out, &info);
 	if (info.element_size != sizeof(struct sio_desc)) {
-		fprintf(stderr, "slabio-worker: \"%s\" has elements of %u bytes, %zu expected\n",
-			name, info.element_size, sizeof(struct sio_desc));
+		worker_say("\"%s\" has elements of %u bytes, %zu expected", name, info.element_size,
+			sizeof(struct sio_desc));
 		return -EPROTO;
 	}
 	l2fwd_ring_name(name, instance, s->slot, s->incarnation, "back");
-	ret = sio_rbuff_attach(name, SIO_RBUFF_PRODUCER, &s->back);
+	ret = place_ring(s, name, SIO_RBUFF_PRODUCER, &s->back);
 	if (ret != 0) {
 		explain(name, "ring", ret);
 		return ret;
@@ -214,6 +224,8 @@ session_attach(struct session *s, const char *instance, int slot, uint64_t deadl
 
 	memset(s, 0, sizeof(*s));
 	ret = attach_ctl(s, instance);
+	if (ret == 0)
+		ret = check_slot(s, instance, slot);
 	if (ret == 0)
 		ret = attach_data(s, instance);
 	if (ret == 0)
@@ -237,6 +249,7 @@ session_detach(struct session *s)
 		sio_rbuff_detach(s->back);
 	if (s->out != NULL)
 		sio_rbuff_detach(s->out);
+	place_close(s);
 	if (s->data_segment != NULL)
 		sio_segment_detach(s->data_segment);
 	if (s->ctl_segment != NULL)

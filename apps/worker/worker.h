@@ -7,8 +7,9 @@
 
 /**
  * @file
- * slabio-worker: what its files share. The worker links no DPDK; it sees an instance of
- * slabio-l2fwd through the segments and rings that l2fwd_ctl.h describes.
+ * slabio-worker and slabio-eal-worker: what their files share. They see an instance of slabio-l2fwd
+ * through the segments and rings that l2fwd_ctl.h describes. slabio-worker links no DPDK; what an
+ * EAL secondary does otherwise is in place.c, of which each program has one.
  */
 
 #include <signal.h>
@@ -32,6 +33,13 @@
 
 /** Set by SIGINT and SIGTERM. */
 extern volatile sig_atomic_t worker_quit;
+
+/* ---- run.c ---- */
+
+/** Prints one line to stderr, after the program's name and, once it has one, its slot. */
+void worker_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/** What the program does from its own options on. @return a WORKER_EXIT_... status */
+int worker_run(int argc, char **argv);
 
 enum function_kind {
 	FUNCTION_COUNT,
@@ -59,12 +67,14 @@ void function_free(struct function *fn);
  */
 bool function_apply(const struct function *fn, uint8_t *data, uint32_t caplen, uint32_t len);
 
+struct place;
+
 /** An attached instance. */
 struct session {
 	struct sio_segment *ctl_segment;
 	struct sio_segment *data_segment;
 	struct l2fwd_ctl *ctl;
-	uint8_t *blocks;
+	struct place *place; /**< what place.c has open; NULL: nothing */
 	uint32_t n_blocks;
 	uint32_t stride;
 	sio_member_t owner; /**< l2fwd in the control segment */
@@ -84,6 +94,24 @@ int session_attach(struct session *s, const char *instance, int slot, uint64_t d
 void session_detach(struct session *s);
 /** True while the l2fwd of this instance lives. Makes a system call. */
 bool session_owner_lives(const struct session *s);
+
+/* ---- place.c: where packets lie, for one kind of worker ---- */
+
+extern const char worker_program[];
+/** What is said in --help between the name and --attach. */
+extern const char worker_synopsis[];
+extern const enum l2fwd_kind worker_kind;
+
+/** Finds the packets of s->data_segment. @return 0; a negative errno, with a message on stderr */
+int place_open(struct session *s);
+void place_close(struct session *s);
+/** Attaches to a ring of the session. @return as sio_rbuff_attach() */
+int place_ring(
+	struct session *s, const char *name, enum sio_rbuff_role role, struct sio_rbuff **ring);
+/** True if what a descriptor names is there. */
+bool place_sound(const struct session *s, const struct sio_desc *d);
+/** First byte of what a sound descriptor names. */
+uint8_t *place_data(const struct session *s, const struct sio_desc *d);
 
 struct worker_stats {
 	uint64_t packets;

@@ -6,6 +6,7 @@
 #include <getopt.h>
 #include <inttypes.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,22 @@
 #include "worker.h"
 
 volatile sig_atomic_t worker_quit;
+
+static int said_slot = -1;
+
+void
+worker_say(const char *format, ...)
+{
+	char line[512], slot[16] = "";
+	va_list ap;
+
+	va_start(ap, format);
+	vsnprintf(line, sizeof(line), format, ap);
+	va_end(ap);
+	if (said_slot >= 0)
+		snprintf(slot, sizeof(slot), " %d", said_slot);
+	fprintf(stderr, "%s%s: %s\n", worker_program, slot, line);
+}
 
 struct options {
 	const char *attach;
@@ -26,7 +43,7 @@ static void
 usage(FILE *out)
 {
 	fprintf(out,
-		"slabio-worker --attach NAME [options]\n"
+		"%s %s--attach NAME [options]\n"
 		"  --attach NAME      instance of slabio-l2fwd to work for\n"
 		"  --slot N           its worker slot (default: the first free one)\n"
 		"  --fn FUNCTION      count, macswap or filter=EXPRESSION (default: count)\n"
@@ -35,7 +52,8 @@ usage(FILE *out)
 		"0)\n"
 		"  --help\n"
 		"Exit status: 0 told to go, 1 could not start, 2 usage, 3 slabio-l2fwd is gone,\n"
-		"4 slabio-l2fwd broke the rules of the rings.\n");
+		"4 slabio-l2fwd broke the rules of the rings.\n",
+		worker_program, worker_synopsis);
 }
 
 static int
@@ -46,8 +64,7 @@ number(const char *option, const char *text, uint64_t max, uint64_t *value)
 	errno = 0;
 	*value = strtoull(text, &end, 10);
 	if (errno != 0 || end == text || *end != '\0' || text[0] == '-' || *value > max) {
-		fprintf(stderr, "slabio-worker: --%s expects 0 to %" PRIu64 ", found \"%s\"\n",
-			option, max, text);
+		worker_say("--%s expects 0 to %" PRIu64 ", found \"%s\"", option, max, text);
 		return -EINVAL;
 	}
 	return 0;
@@ -99,15 +116,13 @@ parse(int argc, char **argv, struct options *o)
 		}
 	}
 	if (optind != argc) {
-		fprintf(stderr, "slabio-worker: found \"%s\" where no argument is expected\n",
-			argv[optind]);
+		worker_say("found \"%s\" where no argument is expected", argv[optind]);
 		return -EINVAL;
 	}
 	if (o->attach == NULL || sio_name_check(o->attach) != 0 ||
 		strlen(o->attach) >= L2FWD_INSTANCE_LEN) {
-		fprintf(stderr,
-			"slabio-worker: --attach expects an instance name of 1 to %d characters of "
-			"[A-Za-z0-9._#@:+-], found \"%s\"\n",
+		worker_say("--attach expects an instance name of 1 to %d characters of "
+			   "[A-Za-z0-9._#@:+-], found \"%s\"",
 			L2FWD_INSTANCE_LEN - 1, o->attach == NULL ? "" : o->attach);
 		return -EINVAL;
 	}
@@ -119,7 +134,7 @@ log_line(enum sio_log_level level, const char *message, void *arg)
 {
 	(void)level;
 	(void)arg;
-	fprintf(stderr, "slabio-worker: %s\n", message);
+	worker_say("%s", message);
 }
 
 static void
@@ -139,7 +154,7 @@ catch_signals(void)
 }
 
 int
-main(int argc, char **argv)
+worker_run(int argc, char **argv)
 {
 	struct options o;
 	struct function fn;
@@ -159,13 +174,12 @@ main(int argc, char **argv)
 		function_free(&fn);
 		return WORKER_EXIT_START;
 	}
-	fprintf(stderr, "slabio-worker %u: attached to \"%s\" (incarnation %u), --fn %s\n", s.slot,
-		o.attach, s.incarnation, o.fn);
+	said_slot = (int)s.slot;
+	worker_say("attached to \"%s\" (incarnation %u), --fn %s", o.attach, s.incarnation, o.fn);
 	ret = loop_run(&s, &fn, o.cost_ns, &stats);
-	fprintf(stderr,
-		"slabio-worker %u: %" PRIu64 " packets, %" PRIu64 " bytes, %" PRIu64
-		" rejected; %" PRIu64 " bursts, %" PRIu64 " sleeps\n",
-		s.slot, stats.packets, stats.bytes, stats.dropped, stats.bursts, stats.sleeps);
+	worker_say("%" PRIu64 " packets, %" PRIu64 " bytes, %" PRIu64 " rejected; %" PRIu64
+		   " bursts, %" PRIu64 " sleeps",
+		stats.packets, stats.bytes, stats.dropped, stats.bursts, stats.sleeps);
 	session_detach(&s);
 	function_free(&fn);
 	return ret;
