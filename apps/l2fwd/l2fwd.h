@@ -102,7 +102,7 @@ struct drop_stats {
 	_Atomic uint64_t in_hands;  /**< a worker died with them in its hands */
 	_Atomic uint64_t no_worker; /**< no worker lived and --no-worker=drop */
 	_Atomic uint64_t
-		unfit; /**< too many segments for a chain, or a buffer outside the payload */
+		unfit; /**< too many segments for a chain, or no mbuf for a copy that is needed */
 };
 
 /** Of one worker slot, over all its incarnations. */
@@ -121,6 +121,8 @@ struct worker_stats {
 
 extern struct port_stats port_stats[RTE_MAX_ETHPORTS];
 extern struct drop_stats drop_stats;
+/** Packets that were copied before they went to a worker, see cross.c. Written as drop_stats. */
+extern _Atomic uint64_t copied_stats;
 
 /** True if every packet received was sent or is counted in one of the drops. */
 bool stats_accounted(void);
@@ -168,6 +170,20 @@ void buffers_destroy(void);
 /** Block of a segment's data, by arithmetic. @return its handle; UINT32_MAX if it is not in the
  * payload */
 uint32_t buffers_handle(const struct rte_mbuf *m);
+
+/* ---- cross.c ---- */
+
+/**
+ * Makes a packet one that may go to another process: every segment is this pool's own, has one
+ * reference and no other mbuf's buffer. Else the packet as a whole is copied.
+ *
+ * @param max     most segments
+ * @param copied  counts copies
+ * @return the packet or its copy; NULL: it is dropped, since it has too many segments, is empty, or
+ *         there is no mbuf for the copy. Takes the packet.
+ */
+struct rte_mbuf *cross_prepare(
+	struct rte_mbuf *m, struct rte_mempool *pool, unsigned int max, _Atomic uint64_t *copied);
 
 /* ---- ports.c ---- */
 

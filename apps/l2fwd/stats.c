@@ -10,6 +10,7 @@
 
 struct port_stats port_stats[RTE_MAX_ETHPORTS];
 struct drop_stats drop_stats;
+_Atomic uint64_t copied_stats;
 
 static uint64_t begin_ns, end_ns;
 /* of any lcore: the last one to write wins, which is near enough for a rate */
@@ -138,8 +139,10 @@ print_workers(FILE *out)
 			st->taken_back, st->in_hands, st->joins, st->deaths,
 			flow_buckets_of((uint16_t)i));
 	}
-	fprintf(out, "moves of flow buckets: %" PRIu64 ", in flight: %" PRIu64 " descriptors\n",
-		flow_moves(), workers_inflight());
+	fprintf(out,
+		"moves of flow buckets: %" PRIu64 ", in flight: %" PRIu64
+		" descriptors, packets copied: %" PRIu64 "\n",
+		flow_moves(), workers_inflight(), COUNTER(copied_stats));
 }
 
 void
@@ -207,12 +210,13 @@ write_all(FILE *f, bool clean)
 	fprintf(f,
 		"  ],\n  \"dropped\": {\"overflow\": %" PRIu64 ", \"verdict\": %" PRIu64
 		", \"in_hands\": %" PRIu64 ", \"no_worker\": %" PRIu64 ", \"unfit\": %" PRIu64
-		"},\n  \"moves\": %" PRIu64 ",\n  \"buffers\": %u,\n  \"buffers_clean\": %s,\n"
+		"},\n  \"copied\": %" PRIu64 ",\n  \"moves\": %" PRIu64
+		",\n  \"buffers\": %u,\n  \"buffers_clean\": %s,\n"
 		"  \"accounted\": %s\n}\n",
 		COUNTER(drop_stats.overflow), COUNTER(drop_stats.verdict),
 		COUNTER(drop_stats.in_hands), COUNTER(drop_stats.no_worker),
-		COUNTER(drop_stats.unfit), flow_moves(), buffers.n, clean ? "true" : "false",
-		stats_accounted() ? "true" : "false");
+		COUNTER(drop_stats.unfit), COUNTER(copied_stats), flow_moves(), buffers.n,
+		clean ? "true" : "false", stats_accounted() ? "true" : "false");
 }
 
 int

@@ -74,18 +74,6 @@ worker_break(struct worker *w, const char *why)
 	workers_spread();
 }
 
-static bool
-chain_fits(const struct rte_mbuf *m)
-{
-	if (m->nb_segs > L2FWD_CHAIN_MAX)
-		return false;
-	for (; m != NULL; m = m->next) {
-		if (m->data_len == 0 || buffers_handle(m) == UINT32_MAX)
-			return false;
-	}
-	return true;
-}
-
 static void
 stage(struct worker *w, struct bucket *b, struct rte_mbuf *m, uint16_t port)
 {
@@ -111,9 +99,9 @@ stage(struct worker *w, struct bucket *b, struct rte_mbuf *m, uint16_t port)
 void
 worker_enqueue(struct worker *w, struct bucket *b, struct rte_mbuf *m, uint16_t port)
 {
-	if (unlikely(!chain_fits(m))) {
+	m = cross_prepare(m, buffers.pool, L2FWD_CHAIN_MAX, &copied_stats);
+	if (unlikely(m == NULL)) {
 		COUNT(drop_stats.unfit, 1);
-		rte_pktmbuf_free(m);
 		return;
 	}
 	if (w->n_staged + m->nb_segs > STAGE_MAX)
