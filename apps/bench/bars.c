@@ -100,5 +100,7 @@ bench_bars(void)
 	}
 	if (ret == 0 && bench_options.suite_ring)
 		ret = ring_bars();
+	if (ret == 0 && bench_options.suite_recovery)
+		ret = bench_recovery();
 	return ret;
 }

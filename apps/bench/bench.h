@@ -17,6 +17,7 @@
  *     patterns.c  what lcores do with a mempool
  *     ring.c      rbuff against rte_ring
  *     procs.c     the libslabio pool between processes
+ *     recovery.c  what the recovery of a dead member costs those who work on
  *     bars.c      the figures that the design asks for
  *     output.c    terminal, JSON and CSV
  *     plot.c      gnuplot
@@ -59,7 +60,7 @@ struct bench_options {
 	unsigned int objects;
 	unsigned int object_size;
 	unsigned int queue; /* capacity of the hand-over queue and of the rings */
-	bool suite_machine, suite_mempool, suite_ring, suite_pool;
+	bool suite_machine, suite_mempool, suite_ring, suite_pool, suite_recovery;
 	struct bench_names patterns;
 	struct bench_list bulks;
 	struct bench_list caches;
@@ -190,6 +191,7 @@ int bench_line(double *ns);
 int bench_mempool(void);
 int bench_ring(void);
 int bench_pool(void);
+int bench_recovery(void);
 
 /* ---- mempool.c, patterns.c ---- */
 
@@ -233,6 +235,7 @@ int bench_bars(void);
 /* ---- output.c ---- */
 
 struct bench_fact {
+	const char *suite;
 	char name[BENCH_NAME_LEN];
 	const char *unit;
 	struct bench_spread value;
@@ -245,8 +248,8 @@ extern bool bench_conserved;
 
 void bench_heading(const char *title);
 void bench_report(const struct bench_result *result);
-void bench_report_fact(
-	const char *name, const char *unit, struct bench_spread value, unsigned int disturbed);
+void bench_report_fact(const char *suite, const char *name, const char *unit,
+	struct bench_spread value, unsigned int disturbed);
 /* A case that cannot run here, and why. */
 void bench_report_skip(const char *what, const char *why);
 void bench_summary(void);

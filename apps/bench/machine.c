@@ -140,7 +140,8 @@ fact(const char *name, bench_work work, unsigned int lcores)
 		bench_report_skip(name, "the kernel refuses it");
 		return 0;
 	}
-	bench_report_fact(name, "ns", bench_spread_of(ns, bench_options.pairs), disturbed);
+	bench_report_fact(
+		"machine", name, "ns", bench_spread_of(ns, bench_options.pairs), disturbed);
 	return 0;
 }
 
@@ -160,8 +161,8 @@ queue_fact(unsigned int bulk)
 	for (unsigned int i = 0; i < bench_options.pairs && ret == 0; i++)
 		ret = bench_run_quietly(bench_queue_run, &bulk, &mops[i], &disturbed);
 	if (ret == 0)
-		bench_report_fact(
-			name, "M/s", bench_spread_of(mops, bench_options.pairs), disturbed);
+		bench_report_fact("machine", name, "M/s",
+			bench_spread_of(mops, bench_options.pairs), disturbed);
 	return ret;
 }
 

@@ -161,6 +161,8 @@ run_suites(void)
 		ret = bench_pool();
 	if (ret == 0 && o->suite_ring)
 		ret = bench_ring();
+	if (ret == 0 && o->suite_recovery)
+		ret = bench_recovery();
 	return ret;
 }
 

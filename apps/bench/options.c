@@ -60,7 +60,7 @@ bench_usage(FILE *to)
 		"usage: slabio-bench [EAL OPTIONS --] [OPTIONS] [SUITE...]\n"
 		"\n"
 		"Compares mempool handlers and rings in interleaved pairs of runs (A B A B ...).\n"
-		"Suites: machine mempool ring pool; all of them if none is named.\n"
+		"Suites: machine mempool ring pool recovery; all of them if none is named.\n"
 		"\n"
 		"  --preset short|full|bars   what to run: a selection (default), everything, or "
 		"the\n"
@@ -170,20 +170,21 @@ static bool
 suites(int argc, char **argv)
 {
 	struct bench_options *o = &bench_options;
-	bool *const flags[] = {
-		&o->suite_machine, &o->suite_mempool, &o->suite_ring, &o->suite_pool};
-	static const char *const known[] = {"machine", "mempool", "ring", "pool"};
+	bool *const flags[] = {&o->suite_machine, &o->suite_mempool, &o->suite_ring, &o->suite_pool,
+		&o->suite_recovery};
+	static const char *const known[] = {"machine", "mempool", "ring", "pool", "recovery"};
+	const unsigned int n = sizeof(known) / sizeof(known[0]);
 
-	for (unsigned int s = 0; s < 4; s++)
+	for (unsigned int s = 0; s < n; s++)
 		*flags[s] = optind >= argc;
 	for (; optind < argc; optind++) {
 		unsigned int s = 0;
 
-		while (s < 4 && strcmp(argv[optind], known[s]) != 0)
+		while (s < n && strcmp(argv[optind], known[s]) != 0)
 			s++;
-		if (s == 4) {
-			bench_error("there is no suite \"%s\": expected machine, mempool, ring or "
-				    "pool",
+		if (s == n) {
+			bench_error("there is no suite \"%s\": expected machine, mempool, ring, "
+				    "pool or recovery",
 				argv[optind]);
 			return false;
 		}

@@ -58,7 +58,7 @@ columns(void)
 	if (table_open)
 		return;
 	table_open = true;
-	printf("  %-10s %2s %4s %-5s  %-14s %9s  %-18s %9s  %-21s %4s  %s\n", "pattern", "n",
+	printf("  %-12s %2s %4s %-5s  %-14s %9s  %-18s %9s  %-21s %4s  %s\n", "pattern", "n",
 		"bulk", "touch", "", "M/s or ns", "rival", "", "ratio (least-most)", "line", "bar");
 }
 
@@ -90,7 +90,7 @@ bench_report(const struct bench_result *r)
 
 	columns();
 	snprintf(bulk, sizeof(bulk), "%u", c->bulk);
-	printf("  %-10s %2u %4s %-5s  %-14s %9.2f  %-18s %9.2f  %5.2f (%5.2f - %5.2f)  %4.0f  "
+	printf("  %-12s %2u %4s %-5s  %-14s %9.2f  %-18s %9.2f  %5.2f (%5.2f - %5.2f)  %4.0f  "
 	       "%s%s\n",
 		c->pattern, c->lcores, bulk,
 		strcmp(c->suite, "ring") == 0 ? (c->size == 4	       ? "4 B"
@@ -116,8 +116,8 @@ bench_report(const struct bench_result *r)
 }
 
 void
-bench_report_fact(
-	const char *name, const char *unit, struct bench_spread value, unsigned int disturbed)
+bench_report_fact(const char *suite, const char *name, const char *unit, struct bench_spread value,
+	unsigned int disturbed)
 {
 	char text[32];
 
@@ -127,7 +127,8 @@ bench_report_fact(
 	fflush(stdout);
 	if (n_facts == sizeof(facts) / sizeof(facts[0]))
 		return;
-	facts[n_facts] = (struct bench_fact){.unit = unit, .value = value, .disturbed = disturbed};
+	facts[n_facts] = (struct bench_fact){
+		.suite = suite, .unit = unit, .value = value, .disturbed = disturbed};
 	snprintf(facts[n_facts++].name, BENCH_NAME_LEN, "%s", name);
 }
 
@@ -167,9 +168,8 @@ bench_summary(void)
 		printf("%u of %u bars met\n", met, bars);
 	if (disturbed_runs > 0)
 		printf("~N: in N runs other programs had a CPU for more than %.0f %% of the time, "
-		       "%u "
-		       "tries long\n",
-			BENCH_LOST_TOLERATED * 100, BENCH_TRIES);
+		       "though they were tried again\n",
+			BENCH_LOST_TOLERATED * 100);
 	if (bench_n_results > 0 && bench_conserved)
 		printf("after every run all objects were there\n");
 }
@@ -289,6 +289,26 @@ json_result(FILE *out, const struct bench_result *r)
 	fputc('}', out);
 }
 
+static void
+json_facts(FILE *out, const char *suite)
+{
+	const char *comma = "";
+
+	for (unsigned int i = 0; i < n_facts; i++) {
+		if (strcmp(facts[i].suite, suite) != 0)
+			continue;
+		fprintf(out, "%s\n    {", comma);
+		json_text(out, "name", facts[i].name);
+		fprintf(out, ", ");
+		json_text(out, "unit", facts[i].unit);
+		fprintf(out, ", ");
+		fprintf(out, "\"disturbed\": %u, ", facts[i].disturbed);
+		json_spread(out, "value", facts[i].value);
+		fputc('}', out);
+		comma = ",";
+	}
+}
+
 int
 bench_write_json(const char *path)
 {
@@ -304,16 +324,9 @@ bench_write_json(const char *path)
 		"\"queue\": %u},\n  \"conserved\": %s,\n  \"machine\": [",
 		o->pairs, o->ms, o->objects, o->object_size, o->queue,
 		bench_conserved ? "true" : "false");
-	for (unsigned int i = 0; i < n_facts; i++) {
-		fprintf(out, "%s\n    {", i > 0 ? "," : "");
-		json_text(out, "name", facts[i].name);
-		fprintf(out, ", ");
-		json_text(out, "unit", facts[i].unit);
-		fprintf(out, ", ");
-		fprintf(out, "\"disturbed\": %u, ", facts[i].disturbed);
-		json_spread(out, "value", facts[i].value);
-		fputc('}', out);
-	}
+	json_facts(out, "machine");
+	fprintf(out, "\n  ],\n  \"recovery\": [");
+	json_facts(out, "recovery");
 	fprintf(out, "\n  ],\n  \"results\": [");
 	for (unsigned int i = 0; i < bench_n_results; i++) {
 		fprintf(out, "%s\n", i > 0 ? "," : "");
@@ -342,7 +355,7 @@ bench_write_csv(const char *path)
 		     "subject_median,subject_min,subject_max,rival_median,rival_min,rival_max,"
 		     "ratio_median,ratio_min,ratio_max,line_ns,disturbed,bar\n");
 	for (unsigned int i = 0; i < n_facts; i++)
-		fprintf(out, "machine,\"%s\",,,,,%s,,,%u,%.4f,%.4f,%.4f,,,,,,,,%u,\n",
+		fprintf(out, "%s,\"%s\",,,,,%s,,,%u,%.4f,%.4f,%.4f,,,,,,,,%u,\n", facts[i].suite,
 			facts[i].name, facts[i].unit, bench_options.pairs, facts[i].value.median,
 			facts[i].value.min, facts[i].value.max, facts[i].disturbed);
 	for (unsigned int i = 0; i < bench_n_results; i++) {

@@ -32,8 +32,9 @@ row_label(const struct bench_result *r, char *text, size_t len)
 	if (strcmp(c->suite, "ring") == 0)
 		snprintf(size, sizeof(size), ", %u B", c->size);
 	snprintf(text, len, "%s, %u %s, bulk %u%s%s:  %s / %s", c->pattern, c->lcores,
-		strcmp(c->suite, "pool") == 0 ? "processes" : "lcores", c->bulk, size,
-		c->touch ? ", touched" : "", c->subject, c->rival);
+		strcmp(c->suite, "pool") == 0 || strcmp(c->suite, "recovery") == 0 ? "processes"
+										   : "lcores",
+		c->bulk, size, c->touch ? ", touched" : "", c->subject, c->rival);
 }
 
 /* gnuplot takes the rows from its standard input; text in quotes, which no label holds */

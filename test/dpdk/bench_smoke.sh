@@ -28,10 +28,11 @@ timeout -k 5 100 "$bench" $memory --pairs 1 --ms 2 --objects 4095 --bulk 1,32 \
 jq -e '.conserved == true and (.results | length) > 0' "$LOG.json" >/dev/null ||
 	fail "its JSON is not valid, or objects were lost"
 if [ "$(nproc)" -ge 2 ]; then
-	for suite in mempool pool ring; do
+	for suite in mempool pool ring recovery; do
 		jq -e --arg suite "$suite" '[.results[] | select(.suite == $suite)] | length > 0' \
 			"$LOG.json" >/dev/null || fail "no result of the suite $suite"
 	done
+	jq -e '.recovery | length > 0' "$LOG.json" >/dev/null || fail "it does not say what came back"
 	jq -e '.skipped == []' "$LOG.json" >/dev/null ||
 		fail "it skipped: $(jq -c .skipped "$LOG.json")"
 fi

@@ -1,0 +1,578 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the slabio authors
+ */
+
+/*
+ * What the recovery of a dead member costs those who work on.
+ *
+ * A round: a new pool; processes that take and give bursts, each with a CPU of its own; a member that
+ * comes by 65 536 blocks, in its shards, in a ring and in its hands, and is killed. Then this process,
+ * a member as well, recovers, and for ten milliseconds from its beginning the others note how long their
+ * bursts take. In a control round it does without, and recovers after that. In both it keeps its own
+ * CPU busy all the time. Afterwards every block has to be where it belongs.
+ *
+ * A burst takes some 20 ns, and the clocks of common CPUs move in steps of up to 10 ns: so bursts are
+ * timed sixteen at a time.
+ */
+
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <rte_cycles.h>
+#include <rte_lcore.h>
+#include <rte_log.h>
+#include <rte_pause.h>
+#include <slabio/pool.h>
+#include <slabio/rbuff.h>
+#include "bench.h"
+#include "histogram.h"
+
+#define HELD	      65536u /* by who is killed */
+#define QUEUED	      8192u  /* of these, in a ring */
+#define THREADS	      4u     /* of its, each with a shard */
+#define IN_SHARD      512u   /* that each of them gives back */
+#define OTHERS	      16384u /* for those who go on */
+#define BLOCKS	      (HELD + OTHERS)
+#define BLOCK_SIZE    64u
+#define BULK	      32u
+#define AT_A_TIME     16u   /* bursts */
+#define SWING	      2048u /* blocks that go up and down: some magazines */
+#define WORKERS_MAX   8u
+#define LIMIT_SECONDS 30u /* a process that takes longer hangs */
+#define REST_US	      2000u
+#define ROUNDS(ms)    (1 + (ms) / 8)
+#define WINDOW_NS     UINT64_C(10000000)
+#define BAR_NS	      50e6
+#define BAR_BURSTS    (1 / 1.1)
+
+enum burst {
+	GETPUT, /* takes and gives back at once: never leaves its magazine */
+	SWINGS, /* takes many, gives many: magazines come from the depot and go there */
+};
+
+static const char *const burst_names[] = {[GETPUT] = "getput", [SWINGS] = "swing"};
+
+/* What the processes of one round share. */
+struct shared {
+	_Atomic unsigned int ready;
+	_Alignas(128) _Atomic bool window; /* bursts count */
+	_Atomic bool stop;
+	struct {
+		_Alignas(128) uint64_t wall_ns;
+		uint64_t cpu_ns;
+		uint64_t failed;
+		struct histogram histogram;
+	} worker[WORKERS_MAX];
+};
+
+static const double parts[] = {0.5, 0.99, 0.999};
+static const char *const part_names[] = {"p50", "p99", "p99.9"};
+#define PARTS (sizeof(parts) / sizeof(parts[0]))
+
+/* One contender: rounds with a recovery, or without. */
+struct job {
+	bool exact;
+	bool control;
+	enum burst burst;
+	unsigned int workers;
+	/* results of a run of several rounds */
+	struct histogram histogram;
+	double part[PARTS]; /* ns */
+	double ns;	    /* of one recovery */
+	uint64_t failed;    /* bursts that found too few blocks */
+	struct sio_recover_report report;
+};
+
+static struct shared *shared;
+/* ---- those who go on ---- */
+
+static int
+pin(unsigned int lcore)
+{
+	cpu_set_t set = rte_lcore_cpuset(bench_lcore_id(lcore));
+
+	return sched_setaffinity(0, sizeof(set), &set);
+}
+
+static bool
+burst(struct sio_pool *pool, enum burst kind, uint32_t *handles, unsigned int *n, bool *up)
+{
+	if (kind == GETPUT)
+		return sio_pool_take(pool, handles, BULK) == 0 &&
+		       sio_pool_give(pool, handles, BULK) == 0;
+	if (*n == 0)
+		*up = true;
+	if (*n + BULK > SWING)
+		*up = false;
+	if (!*up) {
+		*n -= BULK;
+		return sio_pool_give(pool, &handles[*n], BULK) == 0;
+	}
+	if (sio_pool_take(pool, &handles[*n], BULK) != 0)
+		return false;
+	*n += BULK;
+	return true;
+}
+
+static void
+work(struct sio_pool *pool, unsigned int me, enum burst kind)
+{
+	struct histogram *histogram = &shared->worker[me].histogram;
+	static uint32_t handles[SWING];
+	uint64_t wall = 0, cpu = 0, began, took;
+	bool counts = false, up = true;
+	unsigned int n = 0;
+
+	while (!atomic_load_explicit(&shared->stop, memory_order_acquire)) {
+		bool window = atomic_load_explicit(&shared->window, memory_order_acquire);
+
+		if (window != counts) {
+			counts = window;
+			wall = sio_now_ns() - wall;
+			cpu = bench_cpu_ns() - cpu;
+			if (!window) {
+				shared->worker[me].wall_ns = wall;
+				shared->worker[me].cpu_ns = cpu;
+			}
+		}
+		began = rte_rdtsc();
+		for (unsigned int i = 0; i < AT_A_TIME; i++)
+			if (!burst(pool, kind, handles, &n, &up))
+				shared->worker[me].failed++;
+		took = rte_rdtsc() - began;
+		if (counts)
+			histogram_add(histogram, took);
+	}
+	if (n > 0)
+		sio_pool_give(pool, handles, n);
+}
+
+static int
+worker(const char *pool_name, unsigned int me, enum burst kind)
+{
+	const struct sio_pool_attach_opts opts = {.sz = sizeof(opts), .no_payload = true};
+	struct sio_pool *pool;
+
+	if (pin(me + 1) != 0 || sio_pool_attach(pool_name, &opts, &pool) != 0)
+		return 1;
+	/* release: partner is the parent's acquire */
+	atomic_fetch_add_explicit(&shared->ready, 1, memory_order_release);
+	work(pool, me, kind);
+	sio_pool_detach(pool);
+	return 0;
+}
+
+/* ---- the one that dies ---- */
+
+struct part {
+	struct sio_pool *pool;
+	const uint32_t *handles;
+	pthread_barrier_t *met;
+};
+
+static void *
+keep_some(void *arg)
+{
+	struct part *part = arg;
+
+	sio_pool_give(part->pool, part->handles, IN_SHARD);
+	pthread_barrier_wait(part->met);
+	for (;;)
+		pause();
+	return NULL;
+}
+
+static int
+victim(const char *pool_name, const char *ring_name)
+{
+	const struct sio_pool_attach_opts opts = {.sz = sizeof(opts), .no_payload = true};
+	static uint32_t handles[HELD];
+	static struct sio_desc desc[QUEUED];
+	static struct part part[THREADS];
+	struct sio_pool *pool;
+	struct sio_rbuff *ring;
+	pthread_barrier_t met;
+	pthread_t thread;
+
+	if (pin(0) != 0 || sio_pool_attach(pool_name, &opts, &pool) != 0 ||
+		sio_rbuff_attach_blocks(ring_name, SIO_RBUFF_PRODUCER, pool, &ring) != 0 ||
+		sio_pool_take(pool, handles, HELD) != 0)
+		return 1;
+	/* the take left its shard with some */
+	sio_pool_thread_end(pool);
+	for (unsigned int i = 0; i < QUEUED; i++)
+		desc[i].handle = handles[i];
+	if (sio_rbuff_write_bulk(ring, desc, QUEUED) != (int)QUEUED)
+		return 1;
+	pthread_barrier_init(&met, NULL, THREADS + 1);
+	for (unsigned int i = 0; i < THREADS; i++) {
+		part[i] = (struct part){pool, &handles[QUEUED + i * IN_SHARD], &met};
+		if (pthread_create(&thread, NULL, keep_some, &part[i]) != 0)
+			return 1;
+	}
+	pthread_barrier_wait(&met);
+	atomic_fetch_add_explicit(&shared->ready, 1, memory_order_release);
+	for (;;)
+		pause();
+	return 1;
+}
+
+/* ---- a round ---- */
+
+struct scene {
+	struct sio_pool *pool;
+	struct sio_rbuff *ring;
+	char pool_name[SIO_NAME_LEN], ring_name[SIO_NAME_LEN];
+	pid_t pids[WORKERS_MAX + 1]; /* the last one started dies */
+	unsigned int n;
+};
+
+static int
+scene_open(struct scene *s, bool exact)
+{
+	static unsigned int number;
+	const struct sio_pool_opts opts = {
+		.sz = sizeof(opts),
+		.name = s->pool_name,
+		.n_blocks = BLOCKS,
+		.block_size = BLOCK_SIZE,
+		.flags = exact ? SIO_POOL_EXACT : 0,
+		.backing = SIO_BACKING_FILE,
+	};
+	struct sio_rbuff_opts ring = {
+		.sz = sizeof(ring),
+		.name = s->ring_name,
+		.capacity = QUEUED,
+		.element_size = sizeof(struct sio_desc),
+		.role = SIO_RBUFF_OBSERVER,
+	};
+	int ret;
+
+	snprintf(s->pool_name, SIO_NAME_LEN, "bench-%d.v%u", (int)getpid(), number);
+	snprintf(s->ring_name, SIO_NAME_LEN, "bench-%d.q%u", (int)getpid(), number++);
+	ret = sio_pool_create(&opts, &s->pool);
+	if (ret != 0)
+		return ret;
+	ring.carries = s->pool;
+	return sio_rbuff_create(&ring, &s->ring);
+}
+
+static void
+scene_close(struct scene *s)
+{
+	for (unsigned int i = 0; i < s->n; i++)
+		if (s->pids[i] > 0) {
+			kill(s->pids[i], SIGKILL);
+			waitpid(s->pids[i], NULL, 0);
+		}
+	if (s->ring != NULL)
+		sio_rbuff_destroy(s->ring);
+	if (s->pool != NULL)
+		sio_pool_destroy(s->pool);
+}
+
+/* Starts another one and waits until it is at work. */
+static int
+start(struct scene *s, const struct job *job, bool dies)
+{
+	const uint64_t until = sio_now_ns() + LIMIT_SECONDS * UINT64_C(1000000000);
+	pid_t pid;
+
+	fflush(NULL);
+	pid = fork();
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		alarm(LIMIT_SECONDS);
+		_exit(dies ? victim(s->pool_name, s->ring_name)
+			   : worker(s->pool_name, s->n, job->burst));
+	}
+	if (pid < 0)
+		return -errno;
+	s->pids[s->n++] = pid;
+	while (atomic_load_explicit(&shared->ready, memory_order_acquire) < s->n) {
+		if (sio_now_ns() > until || waitpid(pid, NULL, WNOHANG) == pid)
+			return -ECHILD;
+		usleep(200);
+	}
+	return 0;
+}
+
+static int
+start_all(struct scene *s, const struct job *job)
+{
+	int ret = 0;
+
+	for (unsigned int i = 0; i < job->workers && ret == 0; i++)
+		ret = start(s, job, false);
+	return ret == 0 ? start(s, job, true) : ret;
+}
+
+/* The others take note while this one recovers, or does not. */
+static int
+window(struct scene *s, const struct job *job, struct sio_recover_report *report)
+{
+	uint64_t until;
+	int ret = 0;
+
+	kill(s->pids[--s->n], SIGKILL);
+	waitpid(s->pids[s->n], NULL, 0);
+	usleep(REST_US);
+	until = sio_now_ns() + WINDOW_NS;
+	atomic_store_explicit(&shared->window, true, memory_order_release);
+	if (!job->control)
+		ret = sio_pool_recover(s->pool, report);
+	while (sio_now_ns() < until)
+		rte_pause();
+	atomic_store_explicit(&shared->window, false, memory_order_release);
+	usleep(REST_US);
+	if (job->control)
+		ret = sio_pool_recover(s->pool, report);
+	return ret;
+}
+
+static int
+stop_all(struct scene *s)
+{
+	int status, ret = 0;
+
+	atomic_store_explicit(&shared->stop, true, memory_order_release);
+	for (; s->n > 0; s->n--) {
+		if (waitpid(s->pids[s->n - 1], &status, 0) < 0 || status != 0)
+			ret = -ECHILD;
+		/* one that did not work during the window at all has lost all of it */
+		bench_lost_add(shared->worker[s->n - 1].wall_ns, shared->worker[s->n - 1].cpu_ns);
+		if (histogram_part(&shared->worker[s->n - 1].histogram, 1) == 0)
+			bench_lost = 1;
+	}
+	return ret;
+}
+
+/* What was queued arrives; all is free but what a conservative pool cannot know of. */
+static int
+conserved(struct scene *s, const struct job *job, const struct sio_recover_report *first)
+{
+	static struct sio_desc desc[QUEUED];
+	static uint32_t handles[QUEUED];
+	struct sio_recover_report report;
+	struct sio_rbuff *ring;
+	uint32_t hands = HELD - QUEUED - THREADS * IN_SHARD;
+	int n = 0;
+
+	if (sio_rbuff_attach_blocks(s->ring_name, SIO_RBUFF_CONSUMER, s->pool, &ring) == 0) {
+		n = sio_rbuff_read_burst(ring, desc, QUEUED);
+		for (int i = 0; i < n; i++)
+			handles[i] = desc[i].handle;
+		if (n > 0)
+			sio_pool_give(s->pool, handles, (unsigned int)n);
+		sio_rbuff_detach(ring);
+	}
+	if (sio_pool_recover(s->pool, &report) == 0 && n == (int)QUEUED &&
+		first->dead_members == 1 && first->left == 0 &&
+		first->blocks_hands == (job->exact ? hands : 0) &&
+		report.quarantined == (job->exact ? 0 : hands) &&
+		sio_pool_free_count(s->pool) == BLOCKS - report.quarantined)
+		return 0;
+	bench_conserved = false;
+	bench_error("recovery: %u of %u blocks are free, %u in quarantine, %d of %u in the ring, "
+		    "%u came from hands, %u things left",
+		sio_pool_free_count(s->pool), BLOCKS, report.quarantined, n, QUEUED,
+		first->blocks_hands, first->left);
+	return -EIO;
+}
+
+static int
+one_round(struct job *job)
+{
+	struct sio_recover_report report = {0};
+	struct scene s = {0};
+	int ret;
+
+	memset(shared, 0, sizeof(*shared));
+	ret = scene_open(&s, job->exact);
+	if (ret == 0)
+		ret = start_all(&s, job);
+	if (ret == 0)
+		ret = window(&s, job, &report);
+	if (ret == 0)
+		ret = stop_all(&s);
+	if (ret == 0)
+		ret = conserved(&s, job, &report);
+	else
+		bench_error("recovery: %s", strerror(-ret));
+	scene_close(&s);
+	job->report = report;
+	return ret;
+}
+
+/*
+ * Rounds enough for one burst in a thousand to say something. One in which another program had a CPU
+ * is dropped and done again, as long as there are not too many of them.
+ */
+static int
+run(struct job *job, unsigned int rounds, unsigned int *disturbed)
+{
+	unsigned int again = rounds, n = 0;
+	double ns[ROUNDS(10000)];
+	int ret = 0;
+
+	memset(&job->histogram, 0, sizeof(job->histogram));
+	while (n < rounds && ret == 0) {
+		bench_lost = 0;
+		ret = one_round(job);
+		if (bench_lost > BENCH_LOST_TOLERATED && again-- > 0)
+			continue;
+		*disturbed += bench_lost > BENCH_LOST_TOLERATED;
+		for (unsigned int i = 0; i < job->workers; i++) {
+			histogram_sum(&job->histogram, &shared->worker[i].histogram);
+			job->failed += shared->worker[i].failed;
+		}
+		ns[n++] = (double)job->report.ns;
+	}
+	if (ret != 0)
+		return ret;
+	for (unsigned int i = 0; i < PARTS; i++)
+		job->part[i] =
+			histogram_part(&job->histogram, parts[i]) * 1e9 / (double)rte_get_tsc_hz();
+	job->ns = bench_spread_of(ns, rounds).median;
+	return 0;
+}
+
+/* ---- results ---- */
+
+struct series {
+	double subject[PARTS][BENCH_PAIRS_MAX], rival[PARTS][BENCH_PAIRS_MAX];
+	double ns[BENCH_PAIRS_MAX], line[BENCH_PAIRS_MAX];
+	unsigned int disturbed;
+};
+
+static void
+result(const struct job *job, struct series *s, const char *pattern, double *subject, double *rival,
+	const char *name, double bar)
+{
+	const unsigned int pairs = bench_options.pairs;
+	struct bench_result r = {
+		.of = {.suite = "recovery",
+			.lcores = job->workers,
+			.bulk = BULK,
+			.size = BLOCK_SIZE,
+			.unit = BENCH_NS,
+			.bar = bar},
+		.pairs = pairs,
+		.disturbed = s->disturbed,
+	};
+	double ratio[BENCH_PAIRS_MAX];
+
+	snprintf(r.of.pattern, sizeof(r.of.pattern), "%s", pattern);
+	snprintf(r.of.subject, sizeof(r.of.subject), "%s", job->exact ? "exact" : "conservative");
+	snprintf(r.of.rival, sizeof(r.of.rival), "%s", name);
+	for (unsigned int i = 0; i < pairs; i++)
+		ratio[i] = rival[i] / subject[i];
+	r.ratio = bench_spread_of(ratio, pairs);
+	r.subject = bench_spread_of(subject, pairs);
+	r.rival = bench_spread_of(rival, pairs);
+	r.line = bench_spread_of(s->line, pairs);
+	bench_report(&r);
+}
+
+static void
+fact(const struct job *job, const char *what, double value)
+{
+	struct bench_spread spread = {value, value, value};
+	char name[BENCH_NAME_LEN];
+
+	snprintf(name, sizeof(name), "%s: %s", job->exact ? "exact" : "conservative", what);
+	bench_report_fact("recovery", name, "", spread, 0);
+}
+
+static void
+report_time(const struct job *job, struct series *s)
+{
+	double bar[BENCH_PAIRS_MAX];
+
+	for (unsigned int i = 0; i < bench_options.pairs; i++)
+		bar[i] = BAR_NS;
+	result(job, s, "recover", s->ns, bar, "50 ms", 1);
+	fact(job, "free blocks of its shards", job->report.blocks_shards);
+	fact(job, "blocks in its hands, free again", job->report.blocks_hands);
+	fact(job, "blocks queued in its ring, saved", job->report.queued);
+	fact(job, "blocks in quarantine", job->report.quarantined);
+	fact(job, "bursts that found no blocks", (double)job->failed);
+}
+
+static int
+measure(bool exact, enum burst burst)
+{
+	struct job subject = {.exact = exact, .burst = burst}, control;
+	static struct series s;
+	char pattern[BENCH_NAME_LEN];
+	int ret = 0;
+
+	subject.workers = RTE_MIN(bench_cpus - 1, WORKERS_MAX);
+	control = subject;
+	control.control = true;
+	s.disturbed = 0;
+	/* one pair more, of a round each: it warms up */
+	for (unsigned int i = 0; i <= bench_options.pairs && ret == 0; i++) {
+		const unsigned int rounds = i > 0 ? ROUNDS(bench_options.ms) : 1;
+		const unsigned int at = i > 0 ? i - 1 : 0;
+
+		ret = run(&subject, rounds, &s.disturbed);
+		if (ret == 0)
+			ret = run(&control, rounds, &s.disturbed);
+		if (ret == 0)
+			ret = bench_line(&s.line[at]);
+		if (i == 0)
+			s.disturbed = 0;
+		for (unsigned int p = 0; p < PARTS; p++) {
+			s.subject[p][at] = subject.part[p];
+			s.rival[p][at] = control.part[p];
+		}
+		s.ns[at] = subject.ns;
+	}
+	if (ret != 0)
+		return ret;
+	for (unsigned int p = 0; p < PARTS; p++) {
+		snprintf(pattern, sizeof(pattern), "%s %s", burst_names[burst], part_names[p]);
+		result(&subject, &s, pattern, s.subject[p], s.rival[p], "no recovery",
+			p == PARTS - 1 && burst == GETPUT ? BAR_BURSTS : 0);
+	}
+	if (burst == GETPUT)
+		report_time(&subject, &s);
+	return 0;
+}
+
+int
+bench_recovery(void)
+{
+	int ret = 0;
+
+	if (bench_cpus < 2) {
+		bench_report_skip("recovery", "it needs two CPUs");
+		return 0;
+	}
+	/* it says at each recovery what came back */
+	(void)rte_log_set_level_pattern("mempool.slab", RTE_LOG_WARNING);
+	shared = mmap(
+		NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (shared == MAP_FAILED)
+		return -ENOMEM;
+	for (unsigned int exact = 2; exact-- > 0 && ret == 0;) {
+		bench_heading(
+			exact ? "a member of an exact pool dies with 65536 blocks: bursts of the "
+				"others meanwhile"
+			      : "a member of a conservative pool dies with 65536 blocks");
+		ret = measure(exact, GETPUT);
+		if (ret == 0 && (exact || bench_options.preset != BENCH_SHORT))
+			ret = measure(exact, SWINGS);
+	}
+	munmap(shared, sizeof(*shared));
+	return ret;
+}
