@@ -412,36 +412,55 @@ one_round(struct job *job)
 	return ret;
 }
 
-/*
- * Rounds enough for one burst in a thousand to say something. One in which another program had a CPU
- * is dropped and done again, as long as there are not too many of them.
- */
+/* A round that is worth something: in which no other program had a CPU; else again, a few times. */
 static int
-run(struct job *job, unsigned int rounds, unsigned int *disturbed)
+quiet_round(struct job *job, unsigned int *again, unsigned int *disturbed)
 {
-	unsigned int again = rounds, n = 0;
-	double ns[ROUNDS(10000)];
-	int ret = 0;
+	int ret;
 
-	memset(&job->histogram, 0, sizeof(job->histogram));
-	while (n < rounds && ret == 0) {
+	do {
 		bench_lost = 0;
 		ret = one_round(job);
-		if (bench_lost > BENCH_LOST_TOLERATED && again-- > 0)
-			continue;
-		*disturbed += bench_lost > BENCH_LOST_TOLERATED;
-		for (unsigned int i = 0; i < job->workers; i++) {
-			histogram_sum(&job->histogram, &shared->worker[i].histogram);
-			job->failed += shared->worker[i].failed;
-		}
-		ns[n++] = (double)job->report.ns;
-	}
+	} while (ret == 0 && bench_lost > BENCH_LOST_TOLERATED && *again > 0 && (*again)--);
 	if (ret != 0)
 		return ret;
+	*disturbed += bench_lost > BENCH_LOST_TOLERATED;
+	for (unsigned int i = 0; i < job->workers; i++) {
+		histogram_sum(&job->histogram, &shared->worker[i].histogram);
+		job->failed += shared->worker[i].failed;
+	}
+	return 0;
+}
+
+static void
+parts_of(struct job *job)
+{
 	for (unsigned int i = 0; i < PARTS; i++)
 		job->part[i] =
 			histogram_part(&job->histogram, parts[i]) * 1e9 / (double)rte_get_tsc_hz();
-	job->ns = bench_spread_of(ns, rounds).median;
+}
+
+/* A pair of runs. They take turns at each round, since the machine changes its mind meanwhile. */
+static int
+run_pair(struct job *subject, struct job *control, unsigned int rounds, unsigned int *disturbed)
+{
+	unsigned int again = 2 * rounds;
+	double ns[ROUNDS(10000)];
+	int ret = 0;
+
+	memset(&subject->histogram, 0, sizeof(subject->histogram));
+	memset(&control->histogram, 0, sizeof(control->histogram));
+	for (unsigned int i = 0; i < rounds && ret == 0; i++) {
+		ret = quiet_round(subject, &again, disturbed);
+		if (ret == 0)
+			ret = quiet_round(control, &again, disturbed);
+		ns[i] = (double)subject->report.ns;
+	}
+	if (ret != 0)
+		return ret;
+	parts_of(subject);
+	parts_of(control);
+	subject->ns = bench_spread_of(ns, rounds).median;
 	return 0;
 }
 
@@ -524,9 +543,7 @@ measure(bool exact, enum burst burst)
 		const unsigned int rounds = i > 0 ? ROUNDS(bench_options.ms) : 1;
 		const unsigned int at = i > 0 ? i - 1 : 0;
 
-		ret = run(&subject, rounds, &s.disturbed);
-		if (ret == 0)
-			ret = run(&control, rounds, &s.disturbed);
+		ret = run_pair(&subject, &control, rounds, &s.disturbed);
 		if (ret == 0)
 			ret = bench_line(&s.line[at]);
 		if (i == 0)
