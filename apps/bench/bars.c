@@ -102,5 +102,7 @@ bench_bars(void)
 		ret = ring_bars();
 	if (ret == 0 && bench_options.suite_recovery)
 		ret = bench_recovery();
+	if (ret == 0 && bench_options.suite_recovery)
+		ret = bench_members();
 	return ret;
 }

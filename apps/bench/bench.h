@@ -17,6 +17,7 @@
  *     patterns.c  what lcores do with a mempool
  *     ring.c      rbuff against rte_ring
  *     procs.c     the libslabio pool between processes
+ *     members.c   processes that are members of a mempool's pool meanwhile
  *     recovery.c  what the recovery of a dead member costs those who work on
  *     bars.c      the figures that the design asks for
  *     output.c    terminal, JSON and CSV
@@ -30,6 +31,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <sys/types.h>
 
 #define BENCH_BULK_MAX	 256u
 #define BENCH_LCORES_MAX 128u
@@ -192,6 +194,7 @@ int bench_mempool(void);
 int bench_ring(void);
 int bench_pool(void);
 int bench_recovery(void);
+int bench_members(void);
 
 /* ---- mempool.c, patterns.c ---- */
 
@@ -217,8 +220,30 @@ bool bench_handler_exists(const char *name);
 int bench_mempool_case(const struct bench_pattern *pattern, const char *subject, const char *rival,
 	unsigned int bulk, bool touch, double bar);
 
+/* slab without a cache, with so many members of its pool, this process included. */
+int bench_mempool_members(const struct bench_pattern *pattern, const char *rival, unsigned int bulk,
+	unsigned int members, bool exact, double bar);
+
 /* Measures the bare hand-over queue. */
 int bench_queue_run(void *bulk, double *value);
+
+/* ---- members.c ---- */
+
+#define BENCH_MEMBERS_MAX 8u
+/* Names of mempools that are exact begin so. */
+#define BENCH_EXACT "bench_exact_"
+
+struct bench_members {
+	unsigned int n;
+	pid_t pids[BENCH_MEMBERS_MAX];
+	int stop;
+};
+
+/* Before the first mempool is made. */
+void bench_members_init(void);
+/* Processes that join the pool of a mempool of this one. Returns 0 or a negative errno. */
+int bench_members_start(struct bench_members *members, const char *mempool, unsigned int n);
+void bench_members_end(struct bench_members *members);
 
 /* ---- ring.c, procs.c: the cases that bars.c asks for ---- */
 

@@ -163,6 +163,8 @@ run_suites(void)
 		ret = bench_ring();
 	if (ret == 0 && o->suite_recovery)
 		ret = bench_recovery();
+	if (ret == 0 && o->suite_recovery)
+		ret = bench_members();
 	return ret;
 }
 
@@ -200,6 +202,7 @@ main(int argc, char **argv)
 	if (!eal_start())
 		return 1;
 	bench_team_init();
+	bench_members_init();
 	printf("%u lcores with a CPU each, %u that share one; %u objects of %u bytes\n", bench_cpus,
 		bench_lcores - bench_cpus, bench_options.objects, bench_options.object_size);
 	ret = run_suites();

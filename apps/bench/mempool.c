@@ -46,7 +46,7 @@ split(const char *contender, char handler[BENCH_NAME_LEN], unsigned int *cache)
 }
 
 static int
-contender_open(struct contender *c, const char *name)
+contender_open(struct contender *c, const char *name, bool exact)
 {
 	static unsigned int number;
 	char handler[BENCH_NAME_LEN], unique[RTE_MEMPOOL_NAMESIZE];
@@ -56,7 +56,7 @@ contender_open(struct contender *c, const char *name)
 	int ret;
 
 	split(name, handler, &cache);
-	snprintf(unique, sizeof(unique), "bench_%u", number++);
+	snprintf(unique, sizeof(unique), "%s%u", exact ? BENCH_EXACT : "bench_", number++);
 	c->mp = rte_mempool_create_empty(
 		unique, n, bench_options.object_size, cache, 0, SOCKET_ID_ANY, 0);
 	if (c->mp == NULL) {
@@ -137,22 +137,12 @@ possible(const struct bench_pattern *pattern, const char *subject, const char *r
 	return true;
 }
 
-int
-bench_mempool_case(const struct bench_pattern *pattern, const char *subject, const char *rival,
-	unsigned int bulk, bool touch, double bar)
+static int
+measure(struct bench_case *c, const struct bench_pattern *pattern, const char *subject,
+	const char *rival, unsigned int members, bool exact)
 {
-	struct contender a = {.pattern = pattern, .bulk = bulk, .touch = touch}, b;
-	struct bench_case c = {
-		.suite = "mempool",
-		.bulk = bulk,
-		.size = bench_options.object_size,
-		.touch = touch,
-		.unit = pattern->unit,
-		.run = contender_run,
-		.subject_arg = &a,
-		.rival_arg = &b,
-		.bar = bar,
-	};
+	struct contender a = {.pattern = pattern, .bulk = c->bulk, .touch = c->touch}, b;
+	struct bench_members others = {0};
 	int ret;
 
 	if (!possible(pattern, subject, rival))
@@ -161,18 +151,45 @@ bench_mempool_case(const struct bench_pattern *pattern, const char *subject, con
 	b = a;
 	b.rival = true;
 	snprintf(b.name, sizeof(b.name), "the rival %s lost objects", rival);
-	c.lcores = a.lcores;
-	snprintf(c.pattern, sizeof(c.pattern), "%s", pattern->name);
-	snprintf(c.subject, sizeof(c.subject), "%s", subject);
-	snprintf(c.rival, sizeof(c.rival), "%s", rival);
-	ret = contender_open(&a, subject);
+	c->lcores = a.lcores;
+	c->size = bench_options.object_size;
+	c->unit = pattern->unit;
+	c->run = contender_run;
+	c->subject_arg = &a;
+	c->rival_arg = &b;
+	snprintf(c->pattern, sizeof(c->pattern), "%s", pattern->name);
+	snprintf(c->rival, sizeof(c->rival), "%s", rival);
+	ret = contender_open(&a, subject, exact);
 	if (ret == 0)
-		ret = contender_open(&b, rival);
+		ret = contender_open(&b, rival, false);
 	if (ret == 0)
-		ret = bench_measure(&c);
+		ret = bench_members_start(&others, a.mp->name, members - 1);
+	if (ret == 0)
+		ret = bench_measure(c);
+	bench_members_end(&others);
 	rte_mempool_free(a.mp);
 	rte_mempool_free(b.mp);
 	return ret == -ECANCELED ? 0 : ret;
+}
+
+int
+bench_mempool_case(const struct bench_pattern *pattern, const char *subject, const char *rival,
+	unsigned int bulk, bool touch, double bar)
+{
+	struct bench_case c = {.suite = "mempool", .bulk = bulk, .touch = touch, .bar = bar};
+
+	snprintf(c.subject, sizeof(c.subject), "%s", subject);
+	return measure(&c, pattern, subject, rival, 1, false);
+}
+
+int
+bench_mempool_members(const struct bench_pattern *pattern, const char *rival, unsigned int bulk,
+	unsigned int members, bool exact, double bar)
+{
+	struct bench_case c = {.suite = "members", .bulk = bulk, .bar = bar};
+
+	snprintf(c.subject, sizeof(c.subject), "%s/%u", exact ? "exact" : "slab", members);
+	return measure(&c, pattern, "slab+0", rival, members, exact);
 }
 
 static void
