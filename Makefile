@@ -37,11 +37,14 @@ crash: setup
 	@$(MAKE) --no-print-directory all
 	@test/crash/sweep.py -C $(BUILD) -o $(BUILD)/crash.txt
 
-# Processes killed, aborted and stopped at random under traffic, for an hour or as long as SOAK says.
+# Processes killed, aborted and stopped at random under traffic, half of the time on an exact pool and half on a
+# conservative one: for an hour, or as many seconds as SOAK says.
 SOAK ?= 3600
 soak: setup
 	@$(MAKE) --no-print-directory all
-	@$(BUILD)/test/soak/slabio-soak -t $(SOAK) -s $$(date +%s) -o $(BUILD)/soak.txt
+	@$(BUILD)/test/soak/slabio-soak -t $$(($(SOAK) / 2)) -s $$(date +%s) -o $(BUILD)/soak.txt
+	@$(BUILD)/test/soak/slabio-soak -c -t $$(($(SOAK) / 2)) -s $$(date +%s) \
+		-o $(BUILD)/soak-conservative.txt
 
 # Stock DPDK programs, interfaces, an installation: everything that is more than one function.
 system: setup

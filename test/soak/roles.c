@@ -313,6 +313,36 @@ leave(struct me *me)
 }
 
 int
+soak_drain(void)
+{
+	const struct sio_pool_attach_opts opts = {.sz = sizeof(opts)};
+	struct sio_desc desc[SOAK_HOLD];
+	struct sio_pool *pool;
+	int n, status = 0;
+
+	if (sio_pool_attach(SOAK_POOL, &opts, &pool) != 0)
+		return 1;
+	for (unsigned int i = 0; i < 2; i++) {
+		struct sio_rbuff *ring;
+
+		if (sio_rbuff_attach_blocks(soak_ring_name(i), SIO_RBUFF_CONSUMER, pool, &ring) !=
+			0)
+			return 1;
+		while ((n = sio_rbuff_read_burst(ring, desc, SOAK_HOLD)) > 0)
+			for (int k = 0; k < n; k++)
+				status |= sio_pool_give(pool, &desc[k].handle, 1) != 0;
+		sio_rbuff_detach(ring);
+	}
+	for (uint32_t i = 0; i < SOAK_QUEUE; i++) {
+		uint32_t found = atomic_exchange(&soak->queue.entry[i], 0), handle = found - 1;
+
+		status |= found != 0 && sio_pool_give(pool, &handle, 1) != 0;
+	}
+	sio_pool_detach(pool);
+	return status;
+}
+
+int
 soak_role(enum soak_role role, uint32_t life, uint64_t seed)
 {
 	struct me me = {.role = role, .self = SOAK_OWNER(role, life), .random = seed};

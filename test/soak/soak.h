@@ -7,7 +7,7 @@
 
 /**
  * @file
- * The soak: processes that pass the blocks of an exact pool on, all the time, while somebody kills,
+ * The soak: processes that pass the blocks of a pool on, all the time, while somebody kills,
  * aborts, stops and continues them at random. soak.c is that somebody and looks after each event
  * that every block is in one place; roles.c is what the processes do.
  *
@@ -80,6 +80,9 @@ extern const char *const soak_role_names[SOAK_ROLES];
 /** Names of the pool and of a ring. */
 #define SOAK_POOL "soak"
 const char *soak_ring_name(unsigned int i);
+
+/** Reads all rings and the queue empty and gives the blocks back. @return exit status */
+int soak_drain(void);
 
 /** The body of a process: never returns but at the end. @return exit status */
 int soak_role(enum soak_role role, uint32_t life, uint64_t seed);

@@ -364,7 +364,8 @@ SIO_API int sio_pool_quarantine(
  *
  * A block's contents stay as they are: where blocks have to be made new (mbufs), their application
  * does that. Blocks that the kernel works on (a socket's) are not known to the pool: there are none
- * once every descriptor of the dead one's sockets is closed.
+ * once every descriptor of the dead one's sockets is closed. Nor are those queued in its rings: read
+ * these empty or remove them first.
  *
  * @param[out] freed how many
  * @return 0; -EBUSY a process is or became a member (logged: which): nothing was freed; -EPERM this
