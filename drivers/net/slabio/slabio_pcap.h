@@ -75,6 +75,7 @@ struct slabio_pcap_rx {
 	bool end_noted; /* and that has been said and counted */
 	bool broken;	/* it was an error that ended it */
 	bool live;
+	bool starved;	/* the next packet waits for an mbuf */
 	uint16_t batch; /* most mbufs taken from the pool at a time */
 	/* which packets are for this queue, and when */
 	uint32_t snaplen;

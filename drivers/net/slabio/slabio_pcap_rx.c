@@ -102,6 +102,7 @@ struct tally {
 	uint64_t bytes;
 	unsigned int scattered;
 	unsigned int snapped;
+	bool starved;
 };
 
 static inline void
@@ -150,7 +151,7 @@ burst_from_memory(struct slabio_rxq *q, struct slabio_pcap_rx *rx, struct supply
 		supply->batch = RTE_MIN((unsigned int)(n - done), rx->batch);
 		m = to_mbufs(supply, r->data, r->len);
 		if (unlikely(m == NULL)) {
-			slabio_count(&q->stats[SLABIO_RX_NOMBUF], 1);
+			tally->starved = true;
 			break;
 		}
 		store->at += RTE_ALIGN_CEIL(sizeof(*r) + r->len, 8);
@@ -186,7 +187,7 @@ burst_from_libpcap(struct slabio_rxq *q, struct slabio_pcap_rx *rx, struct suppl
 		supply->batch = RTE_MIN((unsigned int)(n - done), rx->batch);
 		m = to_mbufs(supply, rx->data, rx->len);
 		if (unlikely(m == NULL)) {
-			slabio_count(&q->stats[SLABIO_RX_NOMBUF], 1);
+			tally->starved = true;
 			break;
 		}
 		rx->pending = false;
@@ -244,6 +245,10 @@ slabio_pcap_rx_burst(void *queue, struct rte_mbuf **pkts, uint16_t n)
 		slabio_count(&q->stats[SLABIO_RX_SCATTERED], tally.scattered);
 		slabio_count(&q->stats[SLABIO_RX_SNAPPED], tally.snapped);
 	}
+	/* a packet that waits through many bursts is one failure */
+	if (unlikely(tally.starved) && (done > 0 || !rx->starved))
+		slabio_count(&q->stats[SLABIO_RX_NOMBUF], 1);
+	rx->starved = tally.starved;
 	if (unlikely(rx->ended))
 		note_end(q, rx);
 	return done;

@@ -59,6 +59,7 @@ struct slabio_xdp_rx {
 	const struct slabio_xdp_mem *mem;
 	uint64_t rearm; /* the first words of a fresh mbuf */
 	uint32_t owed;	/* frames that were taken out and not replaced yet */
+	uint32_t unmet; /* of them, those that the pool did not have when they were due */
 	uint32_t batch; /* replaced at once */
 	uint32_t idle;	/* polls that found nothing */
 	uint16_t tag;

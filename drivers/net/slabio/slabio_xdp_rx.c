@@ -62,6 +62,7 @@ slabio_xdp_refill(struct slabio_xdp_rx *rx)
 		}
 		fill->prod += n;
 		rx->owed -= n;
+		rx->unmet -= RTE_MIN(rx->unmet, n);
 		slabio_xdp_publish(fill);
 	}
 	return true;
@@ -77,8 +78,11 @@ wake_up(struct slabio_rxq *q, const struct slabio_xdp_rx *rx)
 static void
 repay(struct slabio_rxq *q, struct slabio_xdp_rx *rx)
 {
-	if (!slabio_xdp_refill(rx))
-		slabio_count(&q->stats[SLABIO_RX_NOMBUF], 1);
+	/* each mbuf that is not to be had counts once, however often it is asked for */
+	if (!slabio_xdp_refill(rx)) {
+		slabio_count(&q->stats[SLABIO_RX_NOMBUF], rx->owed - rx->unmet);
+		rx->unmet = rx->owed;
+	}
 	if (slabio_xdp_wants_wakeup(&rx->fill))
 		wake_up(q, rx);
 }
