@@ -289,6 +289,37 @@ received(struct fake *f)
 	assert_int_equal(slabio_counted(&f->rxq->stats[SLABIO_RX_BAD_DESCS]), 0);
 }
 
+/* An mbuf that is not to be had for the fill ring is one failure, however often it is asked for. */
+static void
+starved(struct fake *f)
+{
+	struct rte_mbuf *m[MBUFS], *got[RING];
+	unsigned int i, n = rte_mempool_avail_count(f->mp);
+
+	assert_int_equal(rte_pktmbuf_alloc_bulk(f->mp, m, n), 0);
+	for (i = 0; i < 40; i++)
+		give_rx(f, in_frame(f, take_fill(f)), LEN, 0);
+	assert_int_equal(slabio_xdp_rx_burst(f->rxq, got, 40), 40);
+	for (i = 0; i < 100; i++)
+		assert_int_equal(slabio_xdp_rx_burst(f->rxq, &got[40], 1), 0);
+	assert_int_equal(slabio_counted(&f->rxq->stats[SLABIO_RX_NOMBUF]), 40);
+	/* ten of them are to be had again, then four more are missing, then none is */
+	rte_pktmbuf_free_bulk(got, 10);
+	assert_int_equal(slabio_xdp_rx_burst(f->rxq, &got[40], 1), 0);
+	assert_int_equal(slabio_counted(&f->rxq->stats[SLABIO_RX_NOMBUF]), 40);
+	for (i = 0; i < 4; i++)
+		give_rx(f, in_frame(f, take_fill(f)), LEN, 0);
+	assert_int_equal(slabio_xdp_rx_burst(f->rxq, got, 4), 4);
+	assert_int_equal(slabio_counted(&f->rxq->stats[SLABIO_RX_NOMBUF]), 44);
+	rte_pktmbuf_free_bulk(m, n);
+	assert_int_equal(slabio_xdp_rx_burst(f->rxq, &got[40], 1), 0);
+	assert_int_equal(f->q->rx.owed, 0);
+	assert_int_equal(slabio_counted(&f->rxq->stats[SLABIO_RX_NOMBUF]), 44);
+	rte_pktmbuf_free_bulk(got, 4);
+	rte_pktmbuf_free_bulk(&got[10], 30);
+	good_packet(f);
+}
+
 static void
 lies_received(struct fake *f)
 {
@@ -427,9 +458,7 @@ offloads(struct fake *f)
 	assert_int_equal(slabio_xdp_tx_burst(f->txq, &m, 1), 1);
 	d = take_tx(f);
 	assert_int_equal(d.len, LEN + sizeof(struct rte_vlan_hdr));
-	/* DPDK inserts nothing into an external buffer */
-	assert_int_equal(
-		slabio_counted(&f->txq->stats[SLABIO_TX_COPIES]), f->buffers != NULL ? 1 : 0);
+	assert_int_equal(slabio_counted(&f->txq->stats[SLABIO_TX_COPIES]), 0);
 	give_completion(f, d.addr);
 	assert_int_equal(slabio_xdp_complete(&f->q->tx), 1);
 	assert_int_equal(rte_mempool_avail_count(f->mp), before);
@@ -535,6 +564,7 @@ run_on(enum kind kind, void (*test)(struct fake *))
 /* clang-format on */
 
 EACH(received)
+EACH(starved)
 EACH(lies_received)
 EACH(sent)
 EACH(copied)
@@ -603,6 +633,7 @@ main(void)
 		"--no-telemetry", "--log-level=lib.eal:error", "-l", "0", NULL};
 	const struct CMUnitTest tests[] = {
 		TESTS(received),
+		TESTS(starved),
 		TESTS(lies_received),
 		TESTS(sent),
 		TESTS(copied),

@@ -144,15 +144,6 @@ slabio_offload_rx(uint64_t offloads, struct rte_mbuf **pkts, uint16_t n)
 
 /* ---- transmit ---- */
 
-bool
-slabio_offload_writable(const struct rte_mbuf *m)
-{
-	for (; m != NULL; m = m->next)
-		if (!RTE_MBUF_DIRECT(m) || rte_mbuf_refcnt_read(m) != 1)
-			return false;
-	return true;
-}
-
 static bool
 fill_in_l4(struct rte_mbuf *m, void *ip, bool v4)
 {

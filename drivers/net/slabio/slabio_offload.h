@@ -34,7 +34,4 @@ void slabio_offload_rx(uint64_t offloads, struct rte_mbuf **pkts, uint16_t n);
  */
 bool slabio_offload_tx(struct rte_mbuf *m);
 
-/** Whether nobody else refers to any segment of a packet, so that it may be written to. */
-bool slabio_offload_writable(const struct rte_mbuf *m);
-
 #endif /* SLABIO_OFFLOAD_H */

@@ -226,6 +226,53 @@ send_other(struct slabio_txq *q, struct slabio_xdp_tx *tx, struct rte_mbuf *m)
 	return SENT;
 }
 
+/* Whether the packet may be changed: nobody else refers to any of it. */
+static bool
+is_writable(const struct slabio_xdp_tx *tx, const struct rte_mbuf *m)
+{
+	for (; m != NULL; m = m->next)
+		if (m->pool == tx->mem->mp ? !slabio_xdp_is_whole(tx->mem, m)
+					   : !RTE_MBUF_DIRECT(m) || rte_mbuf_refcnt_read(m) != 1)
+			return false;
+	return true;
+}
+
+/*
+ * A copy with what the packet's flags say. Not by rte_pktmbuf_copy(), which takes mbufs with
+ * external buffers for others, and leaves them so in the pool.
+ */
+static enum sent
+copy_to_write(struct slabio_txq *q, struct slabio_xdp_tx *tx, struct rte_mbuf **pkt)
+{
+	struct rte_mbuf *copy[SLABIO_XDP_TX_FRAMES], *m = *pkt;
+	const uint32_t len = m->pkt_len, n = (len + tx->copy_room - 1) / tx->copy_room;
+	uint32_t i;
+
+	if (n == 0 || n > RTE_DIM(copy)) {
+		drop(q, m, n == 0 ? SLABIO_TX_RUNTS : SLABIO_TX_OVERSIZE);
+		return DROPPED;
+	}
+	if (!copy_packet(tx, m, copy, n)) {
+		slabio_count(&q->stats[SLABIO_TX_NOMBUF], 1);
+		return NO_ROOM;
+	}
+	for (i = 0; i < n; i++) {
+		copy[i]->ol_flags = tx->mem->ol_flags;
+		copy[i]->next = i + 1 < n ? copy[i + 1] : NULL;
+	}
+	copy[0]->nb_segs = (uint16_t)n;
+	copy[0]->pkt_len = len;
+	copy[0]->port = m->port;
+	copy[0]->ol_flags |= m->ol_flags & SLABIO_TX_SOFT_FLAGS;
+	copy[0]->ol_flags |= m->ol_flags & (RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_IPV6);
+	copy[0]->tx_offload = m->tx_offload;
+	copy[0]->vlan_tci = m->vlan_tci;
+	slabio_count(&q->stats[SLABIO_TX_COPIES], 1);
+	rte_pktmbuf_free(m);
+	*pkt = copy[0];
+	return SENT;
+}
+
 /*
  * What the packet's flags ask for is done to the packet, or to a copy if others refer to it; then
  * the copy takes its place, also with the caller if it cannot be sent.
@@ -233,23 +280,20 @@ send_other(struct slabio_txq *q, struct slabio_xdp_tx *tx, struct rte_mbuf *m)
 static __rte_noinline enum sent
 do_offloads(struct slabio_txq *q, struct slabio_xdp_tx *tx, struct rte_mbuf **pkt)
 {
-	struct rte_mbuf *copy = NULL;
+	uint64_t external;
 	bool done;
 
-	if (!slabio_offload_writable(*pkt)) {
-		copy = rte_pktmbuf_copy(*pkt, tx->mem->mp, 0, UINT32_MAX);
-		if (copy == NULL) {
-			slabio_count(&q->stats[SLABIO_TX_NOMBUF], 1);
-			return NO_ROOM;
-		}
-		slabio_count(&q->stats[SLABIO_TX_COPIES], 1);
-		rte_pktmbuf_free(*pkt);
-		*pkt = copy;
+	if (!is_writable(tx, *pkt)) {
+		enum sent result = copy_to_write(q, tx, pkt);
+
+		if (result != SENT)
+			return result;
 	}
+	/* DPDK's functions change no mbuf with an external buffer; nobody else refers to this one */
+	external = (*pkt)->ol_flags & RTE_MBUF_F_EXTERNAL;
+	(*pkt)->ol_flags &= ~external;
 	done = slabio_offload_tx(*pkt);
-	/* rte_pktmbuf_copy() takes it for an mbuf that holds its data, whatever its pool */
-	if (copy != NULL)
-		copy->ol_flags |= tx->mem->ol_flags;
+	(*pkt)->ol_flags |= external;
 	if (done)
 		return SENT;
 	drop(q, *pkt, SLABIO_TX_BAD_OFFLOADS);
