@@ -89,12 +89,12 @@ class Lab:
         self.processes.append(p)
         return p
 
-    def l2fwd(self, ports, options):
+    def l2fwd(self, ports, options, before=()):
         eal = ["--lcores", "0@(0-%d)" % (os.cpu_count() - 1), "--no-huge", "-m", "128", "--no-pci",
                "--file-prefix", self.prefix]
         for plugin in self.args.plugin:
             eal += ["-d", plugin]
-        return self.run([self.args.l2fwd] + eal + ports + ["--", "-T", "0", "--name", self.name]
+        return self.run(list(before) + [self.args.l2fwd] + eal + ports + ["--", "-T", "0", "--name", self.name]
                         + options)
 
     def replay(self, source, sink, options, ports="3"):
