@@ -39,19 +39,27 @@ queue_free(struct queue *q)
 	munmap(q, sizeof(*q));
 }
 
+/* A child joins the pool, says who it is, and goes on when the parent has done its part. */
+static bool
+join(struct queue *q, struct sio_pool **pool)
+{
+	const struct sio_pool_attach_opts opts = {.sz = sizeof(opts)};
+
+	if (sio_pool_attach("hand", &opts, pool) != 0)
+		return false;
+	q->child = sio_segment_self(sio_pool_segment(*pool));
+	unit_gate_open(&q->to_parent);
+	return unit_gate_pass(&q->to_child);
+}
+
 static int
 accept_and_give(void *arg)
 {
-	const struct sio_pool_attach_opts opts = {.sz = sizeof(opts)};
 	struct queue *q = arg;
 	struct sio_pool *pool;
 
-	if (sio_pool_attach("hand", &opts, &pool) != 0)
+	if (!join(q, &pool))
 		return 1;
-	q->child = sio_segment_self(sio_pool_segment(pool));
-	unit_gate_open(&q->to_parent);
-	if (!unit_gate_pass(&q->to_child))
-		return 2;
 	q->result = sio_pool_accept(pool, q->handles, 8);
 	if (q->result != 8 || sio_pool_give(pool, q->handles, 8) != 0)
 		return 3;
@@ -62,16 +70,11 @@ accept_and_give(void *arg)
 static int
 accept_and_hang(void *arg)
 {
-	const struct sio_pool_attach_opts opts = {.sz = sizeof(opts)};
 	struct queue *q = arg;
 	struct sio_pool *pool;
 
-	if (sio_pool_attach("hand", &opts, &pool) != 0)
+	if (!join(q, &pool))
 		return 1;
-	q->child = sio_segment_self(sio_pool_segment(pool));
-	unit_gate_open(&q->to_parent);
-	if (!unit_gate_pass(&q->to_child))
-		return 2;
 	q->result = sio_pool_accept(pool, q->handles, 3);
 	unit_gate_open(&q->to_parent);
 	pause();
@@ -205,16 +208,11 @@ blocks_of_a_dead_giver_are_accepted_or_recovered(void **state)
 static int
 attach_and_leave(void *arg)
 {
-	const struct sio_pool_attach_opts opts = {.sz = sizeof(opts)};
 	struct queue *q = arg;
 	struct sio_pool *pool;
 
-	if (sio_pool_attach("hand", &opts, &pool) != 0)
+	if (!join(q, &pool))
 		return 1;
-	q->child = sio_segment_self(sio_pool_segment(pool));
-	unit_gate_open(&q->to_parent);
-	if (!unit_gate_pass(&q->to_child))
-		return 2;
 	sio_pool_detach(pool);
 	return 0;
 }

@@ -3,7 +3,6 @@
 # Copyright (c) 2026 the slabio authors
 """System tests of slabio-l2fwd and its workers on AF_XDP ports, between two network namespaces."""
 
-import argparse
 import contextlib
 import os
 import signal
@@ -14,7 +13,7 @@ USERTOOLS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../../u
 sys.path.insert(0, USERTOOLS)
 
 import live_port  # noqa: E402
-from lab import check, run_test  # noqa: E402
+from lab import arguments, check, run_tests  # noqa: E402
 
 SKIP = 77
 
@@ -98,22 +97,13 @@ def buffers_that_are_too_small_for_the_kernel_are_refused(lab):
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--l2fwd", required=True)
-    parser.add_argument("--worker", required=True)
-    parser.add_argument("--peer")
-    parser.add_argument("--driver", default="net_slabio")
-    parser.add_argument("--plugin", action="append", default=[])
-    parser.add_argument("tests", nargs="+")
-    args = parser.parse_args()
+    args = arguments()
+    # the driver is the last of the plugins
     why = live_port.missing(args.plugin[-1]) if os.geteuid() == 0 else "needs root"
     if why:
         print(f"skipped: {why}")
         return SKIP
-    status = 0
-    for name in args.tests:
-        status |= run_test(args, globals()[name])
-    return status
+    return run_tests(args, globals())
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 # Copyright (c) 2026 the slabio authors
 """System tests of slabio-l2fwd with its workers, on captures. Each function is a test."""
 
-import argparse
 import os
 import signal
 import sys
@@ -13,7 +12,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../
 
 import pcapcheck  # noqa: E402
 import traffic  # noqa: E402
-from lab import check, run_test  # noqa: E402
+from lab import arguments, check, run_tests  # noqa: E402
 
 ANY_MAC = (None, None)
 # with --mac-updating: l2fwd's destination for port 1
@@ -439,18 +438,8 @@ def worker_refuses_a_slot_that_is_taken_or_does_not_exist(lab):
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--l2fwd", required=True)
-    parser.add_argument("--worker", required=True)
-    parser.add_argument("--peer", required=True)
-    parser.add_argument("--driver", default="net_slabio")
-    parser.add_argument("--plugin", action="append", default=[])
-    parser.add_argument("tests", nargs="+")
-    args = parser.parse_args()
-    status = 0
-    for name in args.tests:
-        status |= run_test(args, globals()[name])
-    return status
+    args = arguments()
+    return run_tests(args, globals())
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 # Copyright (c) 2026 the slabio authors
 """Runs slabio-l2fwd and slabio-worker for the tests, with names of their own, and cleans up after them."""
 
+import argparse
 import glob
 import json
 import os
@@ -168,3 +169,23 @@ def run_test(args, test):
     finally:
         lab.close()
         sys.stdout.flush()
+
+
+def arguments():
+    """Where things are, and which tests to run."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--l2fwd", required=True)
+    parser.add_argument("--worker", required=True)
+    parser.add_argument("--peer", required=True)
+    parser.add_argument("--driver", default="net_slabio")
+    parser.add_argument("--plugin", action="append", default=[])
+    parser.add_argument("tests", nargs="+")
+    return parser.parse_args()
+
+
+def run_tests(args, functions):
+    """Runs those of the functions that are named. @return exit status"""
+    status = 0
+    for name in args.tests:
+        status |= run_test(args, functions[name])
+    return status
