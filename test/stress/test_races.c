@@ -30,16 +30,6 @@ struct duellist {
 	uint32_t me;
 };
 
-static void
-stay_on(uint32_t cpu)
-{
-	cpu_set_t set;
-
-	CPU_ZERO(&set);
-	CPU_SET(cpu, &set);
-	sched_setaffinity(0, sizeof(set), &set);
-}
-
 /* Some ten ns to some hundred, so that the two meet at every instruction sooner or later. */
 static void
 pause_some(unsigned int *seed, unsigned int longest)
@@ -57,7 +47,7 @@ take_the_one_block(void *arg)
 	uint32_t block, nobody;
 
 	if (duel->pinned)
-		stay_on(d->me - 1);
+		unit_stay_on(d->me - 1);
 	/* the first one has the only shard; the other one steals from it and keeps nothing */
 	while (atomic_load(&duel->ready) + 1 < d->me)
 		sched_yield();
@@ -170,7 +160,7 @@ churn(void *arg)
 	uint32_t blocks[CHURN_MOST], n, was;
 	unsigned int seed = c->me;
 
-	stay_on(c->me % 2);
+	unit_stay_on(c->me % 2);
 	while (!atomic_load_explicit(&c->churn->stop, memory_order_relaxed)) {
 		n = 1 + (uint32_t)rand_r(&seed) % CHURN_MOST;
 		store_to_lines(c->churn, (uint32_t)rand_r(&seed), c->me);

@@ -405,16 +405,6 @@ interrupt_often(unsigned int id)
 	       timer_settime(interrupt_timer, 0, &interrupt_after, NULL) == 0;
 }
 
-static void
-stay_on_one_cpu(void)
-{
-	cpu_set_t set;
-
-	CPU_ZERO(&set);
-	CPU_SET(0, &set);
-	sched_setaffinity(0, sizeof(set), &set);
-}
-
 /* ---- the worker ---- */
 
 static bool
@@ -469,7 +459,7 @@ stress_work(struct stress *s, unsigned int id)
 	bool interrupts = false;
 
 	if (s->plan->one_cpu)
-		stay_on_one_cpu();
+		unit_stay_on(0);
 	if (!join(&w)) {
 		stress_fault(board, "worker %u: cannot join: %s", w.me, stress_log_last());
 		return 2;

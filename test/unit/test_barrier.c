@@ -24,16 +24,6 @@ enum {
 static atomic_ulong ticks;
 static atomic_bool stop;
 
-static void
-stay_on(unsigned int cpu)
-{
-	cpu_set_t set;
-
-	CPU_ZERO(&set);
-	CPU_SET(cpu, &set);
-	sched_setaffinity(0, sizeof(set), &set);
-}
-
 /* @return true if there are two CPUs that the process may use; first and second are theirs */
 static bool
 two_cpus(unsigned int cpu[2])
@@ -73,7 +63,7 @@ calls_asked_of(unsigned int cpu)
 static void *
 tick(void *cpu)
 {
-	stay_on(*(unsigned int *)cpu);
+	unit_stay_on(*(unsigned int *)cpu);
 	while (!atomic_load_explicit(&stop, memory_order_relaxed))
 		atomic_fetch_add_explicit(&ticks, 1, memory_order_relaxed);
 	return NULL;
@@ -143,10 +133,10 @@ leave_a_cpu_and_join(unsigned int cpu[2])
 {
 	if (!two_cpus(cpu))
 		return 77;
-	stay_on(cpu[1]);
+	unit_stay_on(cpu[1]);
 	for (volatile unsigned int i = 0; i < 1000000; i++)
 		;
-	stay_on(cpu[0]);
+	unit_stay_on(cpu[0]);
 	return sio_barrier_join() ? 0 : 1;
 }
 
@@ -303,14 +293,14 @@ beside_a_hog(void)
 		return 77;
 	hog = fork();
 	if (hog == 0) {
-		stay_on(cpu[1]);
+		unit_stay_on(cpu[1]);
 		if (sched_setscheduler(0, SCHED_FIFO, &high) != 0)
 			_exit(77);
 		while (time(NULL) - began < 4)
 			;
 		_exit(0);
 	}
-	stay_on(cpu[0]);
+	unit_stay_on(cpu[0]);
 	usleep(100000);
 	/* a high enough one of its own would get its turn */
 	(void)sio_barrier_join();

@@ -20,6 +20,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -39,6 +40,17 @@ static pid_t unit_children[128];
 static unsigned int unit_children_n;
 /** The last message of the library, to be looked into by tests. Shown too if UNIT_LOG is set. */
 static _Thread_local char unit_log_last[1024];
+
+/** The calling thread runs on that CPU from now on, if it may. */
+static inline void
+unit_stay_on(unsigned int cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	sched_setaffinity(0, sizeof(set), &set);
+}
 
 static inline void
 unit_env_log(enum sio_log_level level, const char *message, void *arg)
