@@ -4,7 +4,8 @@
 # usage: uninstall.sh BUILD
 #
 # Removes what "meson install" installs from this build folder, below DESTDIR if it is set, and those
-# folders of the project's own that are empty then. May be run any number of times.
+# folders that are empty then and are the project's own or were made by the last installation. May be run
+# any number of times.
 
 set -eu
 
@@ -38,6 +39,14 @@ for file in $list; do
 		folder=$(dirname "$folder")
 	done
 done
+# What Meson notes are also the folders that it had to make, each before the one that it is in. A folder that
+# was there before the last installation is not among them and stays, and so does one with anything in it.
+log=$1/meson-logs/install-log.txt
+if [ -f "$log" ]; then
+	for folder in $(grep -v '^#' "$log"); do
+		case $folder in "$DESTDIR"/*) [ ! -d "$folder" ] || rmdir "$folder" 2>/dev/null || true ;; esac
+	done
+fi
 IFS=$old_ifs
 
 if [ -z "$DESTDIR" ] && [ "$(id -u)" -eq 0 ]; then

@@ -41,8 +41,8 @@ def every_file_is_installed_once_and_uninstall_removes_all(folder):
         subprocess.run([os.path.join(TOP, "usertools", "uninstall.sh"), BUILD], check=True,
                        env={**os.environ, "DESTDIR": stage}, stdout=subprocess.DEVNULL)
         equal(found_files(stage), set(), "files left by uninstall")
-        left = [d for d, _, _ in os.walk(stage) if os.path.basename(d) == "slabio"]
-        equal(left, [], "folders left by uninstall")
+        left = [folder for folder, _, _ in os.walk(stage) if folder != stage]
+        equal(left, [], "folders left by uninstall, all of which the installation made")
 
 
 def a_program_is_built_with_pkg_config_alone(folder):

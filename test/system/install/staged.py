@@ -94,4 +94,4 @@ def staged(folder):
     with log_kept():
         subprocess.run(["meson", "install", "-C", BUILD, "--no-rebuild", "--quiet", "--destdir", stage],
                        check=True, stdout=subprocess.DEVNULL)
-    yield stage
+        yield stage
