@@ -10,9 +10,8 @@
  * while anything in it is still to be read.
  *
  *   step   who        word                         order     partner
- *   w1     producer   elements, and the end words  plain     r2 and r1, through w2
- *                     of all lines but the first
- *   w2     producer   the first line's end word    release   r1 (acquire)
+ *   w1     producer   elements of a line           plain     r2, through w2/r1
+ *   w2     producer   the line's end word          release   r1 (acquire)
  *   w3     producer   positions[PRODUCER]          release   who looks for the published end
  *   w4     producer   loads sleeping[CONSUMER]     after w2  the sleeper's barrier, rbuff_wait.c
  *   r1     consumer   loads the line's end word    acquire   w2
@@ -20,15 +19,17 @@
  *   r3     consumer   positions[CONSUMER]          release   w0 (acquire), look_for_room()
  *   r4     consumer   loads sleeping[PRODUCER]     after r3  the sleeper's barrier
  *
- * All that one call writes is published by its w2: a reader goes line by line, and does not look at
- * a line before the one in front of it is full. So it finds all of a call or nothing.
- *
- * A producer that dies or stops before its w2 leaves elements that nobody sees, and end words that
- * nobody looks at; its successor takes these back before it writes (tail_clear() in rbuff.c). After
- * w2 all are published, whether w3 was done or not, since the end is always looked for in the lines
- * from positions[PRODUCER] on. A consumer that dies or stops before r3
+ * A producer that dies or stops before a w2 leaves elements that nobody sees and its successor
+ * overwrites; after it, they are published, whether w3 was done or not, since the end is always
+ * looked for in the lines from positions[PRODUCER] on. A consumer that dies or stops before r3
  * leaves the elements unconsumed; its successor reads them again. Death before w4 or r4 leaves a
  * sleeper to its own bounded sleep. In no case does the other side wait for anything.
+ *
+ * A whole write stores its lines from the second on first, with their end words, in w1; its w2 is
+ * the end word of the first line. A reader goes line by line, and does not look at a line before
+ * the one in front of it is full: it finds all of the call or nothing. A death before w2 leaves end
+ * words that nobody looks at; the successor takes them back before it writes (tail_clear() in
+ * rbuff.c).
  *
  * In a ring that carries blocks there is one more step on each side (doc/design/ownership.md, 6):
  *
@@ -104,6 +105,13 @@ copy_elements(unsigned char *to, const unsigned char *from, uint32_t n, size_t s
 
 /* ---- writing ---- */
 
+/** What a write call promises; a constant where it is inlined. */
+enum how {
+	BURST, /**< as many as fit */
+	BULK,  /**< all or nothing goes in */
+	WHOLE, /**< and is published at once */
+};
+
 /** Copies k elements to their places in a line and sets its end word. */
 static inline __attribute__((always_inline)) void
 put_line(struct rbuff_line *line, uint32_t in_line, const unsigned char *from, uint32_t k,
@@ -140,9 +148,46 @@ next_line(const struct rbuff_side *side, struct rbuff_line *line, uint64_t posit
 	return line;
 }
 
-/** Writes n elements, which fit. per_line, size and offset are constants where this is inlined. */
+/**
+ * Writes n elements, which fit, each line published as soon as it is written. per_line, size and
+ * offset are constants where this is inlined.
+ */
 static inline __attribute__((always_inline)) void
 put(struct rbuff_side *side, const void *elements, uint32_t n, const uint32_t per_line,
+	const size_t size, const size_t offset)
+{
+	const unsigned char *from = elements;
+	struct rbuff_line *line = side->line;
+	uint32_t in_line = side->in_line;
+	uint64_t position = side->position;
+
+	do {
+		uint32_t k = per_line - in_line;
+
+		if (k > n)
+			k = n;
+		position += k;
+		/* w1, w2 */
+		put_line(line, in_line, from, k, position, memory_order_release, per_line, size,
+			offset);
+		from += k * size;
+		n -= k;
+		in_line += k;
+		if (in_line == per_line) {
+			line = next_line(side, line, position, per_line);
+			in_line = 0;
+		}
+	} while (n != 0);
+	side->line = line;
+	side->in_line = in_line;
+	side->position = position;
+	/* w3 */
+	atomic_store_explicit(side->mine, position, memory_order_release);
+}
+
+/** Writes n elements, which fit, and publishes them at once. */
+static inline __attribute__((always_inline)) void
+put_whole(struct rbuff_side *side, const void *elements, uint32_t n, const uint32_t per_line,
 	const size_t size, const size_t offset)
 {
 	const unsigned char *from = elements;
@@ -295,17 +340,20 @@ blocks_from_ring(struct rbuff_side *side, unsigned char *elements, uint32_t n, u
 
 /** Writes n elements, which fit. @return false: blocks of them are not this member's */
 static inline __attribute__((always_inline)) bool
-put_sized(struct rbuff_side *side, const void *elements, uint32_t n, bool blocks,
+put_sized(struct rbuff_side *side, const void *elements, uint32_t n, enum how how, bool blocks,
 	const uint32_t per_line, const size_t size, const size_t offset)
 {
 	if (blocks && !blocks_to_ring(side, elements, n, size))
 		return false;
-	put(side, elements, n, per_line, size, offset);
+	if (how == WHOLE)
+		put_whole(side, elements, n, per_line, size, offset);
+	else
+		put(side, elements, n, per_line, size, offset);
 	return true;
 }
 
 static inline __attribute__((always_inline)) int
-ring_write(struct sio_rbuff *ring, const void *elements, uint32_t n, bool bulk, bool blocks)
+ring_write(struct sio_rbuff *ring, const void *elements, uint32_t n, enum how how, bool blocks)
 {
 	struct rbuff_side *side = ring->side;
 	uint64_t room;
@@ -318,13 +366,13 @@ ring_write(struct sio_rbuff *ring, const void *elements, uint32_t n, bool bulk, 
 		return write_refused(state);
 	room = side->limit - side->position;
 	if (UNLIKELY(room < n)) {
-		if (bulk && n > side->capacity)
+		if (how != BURST && n > side->capacity)
 			return -EINVAL;
 		if (!look_for_room(side))
 			return -EPROTO;
 		room = side->limit - side->position;
 		if (room < n) {
-			if (bulk)
+			if (how != BURST)
 				return 0;
 			n = (uint32_t)room;
 		}
@@ -333,16 +381,16 @@ ring_write(struct sio_rbuff *ring, const void *elements, uint32_t n, bool bulk, 
 		return 0;
 	switch (side->element_size) {
 	case 4:
-		done = put_sized(
-			side, elements, n, blocks, SIO_RBUFF_PER_LINE_4, 4, SIO_RBUFF_OFFSET_4);
+		done = put_sized(side, elements, n, how, blocks, SIO_RBUFF_PER_LINE_4, 4,
+			SIO_RBUFF_OFFSET_4);
 		break;
 	case 8:
-		done = put_sized(
-			side, elements, n, blocks, SIO_RBUFF_PER_LINE_8, 8, SIO_RBUFF_OFFSET_8);
+		done = put_sized(side, elements, n, how, blocks, SIO_RBUFF_PER_LINE_8, 8,
+			SIO_RBUFF_OFFSET_8);
 		break;
 	default:
-		done = put_sized(
-			side, elements, n, blocks, SIO_RBUFF_PER_LINE_16, 16, SIO_RBUFF_OFFSET_16);
+		done = put_sized(side, elements, n, how, blocks, SIO_RBUFF_PER_LINE_16, 16,
+			SIO_RBUFF_OFFSET_16);
 		break;
 	}
 	if (blocks && !done)
@@ -355,11 +403,14 @@ ring_write(struct sio_rbuff *ring, const void *elements, uint32_t n, bool bulk, 
 
 /** The ring carries blocks, or this handle does not write. */
 static __attribute__((noinline)) int
-write_other(struct sio_rbuff *ring, const void *elements, uint32_t n, bool bulk)
+write_other(struct sio_rbuff *ring, const void *elements, uint32_t n, enum how how)
 {
 	if (!ring->side || ring->side->kind != RBUFF_WRITES_BLOCKS)
 		return -EPERM;
-	return ring_write(ring, elements, n, bulk, true);
+	if (how == BURST)
+		return ring_write(ring, elements, n, BURST, true);
+	return how == WHOLE ? ring_write(ring, elements, n, WHOLE, true)
+			    : ring_write(ring, elements, n, BULK, true);
 }
 
 /** Does a handle's side say that it is of this kind? */
@@ -373,16 +424,24 @@ int
 sio_rbuff_write_bulk(struct sio_rbuff *ring, const void *elements, unsigned int n)
 {
 	if (!is_kind(ring, RBUFF_WRITES))
-		return write_other(ring, elements, n, true);
-	return ring_write(ring, elements, n, true, false);
+		return write_other(ring, elements, n, BULK);
+	return ring_write(ring, elements, n, BULK, false);
 }
 
 int
 sio_rbuff_write_burst(struct sio_rbuff *ring, const void *elements, unsigned int n)
 {
 	if (!is_kind(ring, RBUFF_WRITES))
-		return write_other(ring, elements, n, false);
-	return ring_write(ring, elements, n, false, false);
+		return write_other(ring, elements, n, BURST);
+	return ring_write(ring, elements, n, BURST, false);
+}
+
+int
+sio_rbuff_write_whole(struct sio_rbuff *ring, const void *elements, unsigned int n)
+{
+	if (!is_kind(ring, RBUFF_WRITES))
+		return write_other(ring, elements, n, WHOLE);
+	return ring_write(ring, elements, n, WHOLE, false);
 }
 
 /* ---- reading ---- */

@@ -31,8 +31,8 @@
  * first position + 1 to its first position + per_line, and with it the elements before it are
  * published. The end word of an earlier lap is not above the first position.
  *
- * What one call writes is published by the end word of the first line it is in, stored last. Later
- * lines have their end words by then. So an end word counts only if the line before is full.
+ * A whole write is published by the end word of the first line that it is in, stored last; later
+ * lines have theirs by then. So an end word counts only if the line before is full.
  *
  * Thus an element, what it says and that it is there cross in one cache line and with one release;
  * no index is shared between the two sides on the way of a packet.

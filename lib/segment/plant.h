@@ -23,7 +23,7 @@
 #define SIO_PLANT_COUNTED_TWICE 4
 /** A ring's end words are published before the elements. */
 #define SIO_PLANT_HOLDER_AFTER_INDEX 5
-/** The first line of what one write call publishes is published first, not last. */
+/** The first line of a whole write is published first, not last. */
 #define SIO_PLANT_HEAD_FIRST 6
 /** Lines that a dead producer wrote and did not publish keep their end words. */
 #define SIO_PLANT_TAIL_KEPT 7

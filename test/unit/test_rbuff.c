@@ -594,7 +594,7 @@ what_is_written_and_not_published_is_not_there(void **state)
 
 /* A reader that takes all that is there beside each write sees what each call wrote. */
 static void
-a_write_is_seen_whole(void **state)
+a_whole_write_is_seen_whole(void **state)
 {
 	unsigned char elements[64 * 16];
 	uint64_t rnd = 3;
@@ -609,7 +609,10 @@ a_write_is_seen_whole(void **state)
 			uint32_t n = next_random(&rnd) % 64 + 1;
 
 			elements_make(elements, size, at, n);
-			assert_int_equal(sio_rbuff_write_bulk(p.out, elements, n), n);
+			assert_int_equal(sio_rbuff_write_whole(p.out, elements, n), n);
+			/* none of another, which does not fit */
+			assert_int_equal(sio_rbuff_write_whole(p.out, elements, 65 - n), 0);
+			assert_int_equal(sio_rbuff_write_whole(p.out, elements, 65), -EINVAL);
 			assert_int_equal(sio_rbuff_count(p.in), n);
 			memset(elements, 0, sizeof(elements));
 			assert_int_equal(i & 1 ? sio_rbuff_read_bulk(p.in, elements, n)
@@ -712,7 +715,7 @@ main(void)
 		cmocka_unit_test(impossible_consumer_position_overruns_nothing),
 		cmocka_unit_test(impossible_end_words_are_refused),
 		cmocka_unit_test(what_is_written_and_not_published_is_not_there),
-		cmocka_unit_test(a_write_is_seen_whole),
+		cmocka_unit_test(a_whole_write_is_seen_whole),
 		cmocka_unit_test(lookups_are_bounded_beside_garbage),
 		cmocka_unit_test(published_is_found_in_the_lines),
 	};

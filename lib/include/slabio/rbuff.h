@@ -10,9 +10,9 @@
  * The ring between two processes: one producer, one consumer, elements of 4, 8 or 16 bytes.
  *
  * Positions count elements from 0 and never wrap (64 bits). Bulk calls move all or nothing, burst
- * calls as many as fit. The data path makes no system call unless the other side sleeps, and waits
+ * calls as many as fit; a whole write is a bulk write that is seen at once. The data path makes no system call unless the other side sleeps, and waits
  * for nobody except in the timed forms. What one side was killed or stopped in the middle of never
- * blocks the other: it sees either all of what a call writes or nothing of it.
+ * blocks the other: it sees either all of an element or nothing of it.
  *
  * Thread rules: one producer thread and one consumer thread at a time; state, count and position
  * calls from any thread of any attached process.
@@ -145,20 +145,23 @@ SIO_API void sio_rbuff_destroy(struct sio_rbuff *ring);
 /**
  * Writes elements in order.
  *
- * What one call writes is published at once: readers, and whoever takes the place of a writer that
- * died in the call, find all of it or nothing. A packet of several elements (SIO_DESC_MORE) goes in
- * by one bulk or timed write, alone or among others, and so arrives whole or not at all. A burst
- * write is cut where the room ends, in the middle of a packet too: for packets of one element.
+ * A bulk or burst write is published line by line as it is stored: a reader may find its first part
+ * already, and a writer that dies in it may have published the first part only. A whole write is a
+ * bulk write that is published at once: a reader, also of a writer that died in it, finds all of it
+ * or nothing. A packet of several elements (SIO_DESC_MORE) goes in by one whole write, alone or
+ * among others. Where all fit in what is left of a line (14 elements of 4 bytes, 7 of 8, 3 of 16)
+ * the two are the same; else a reader that waits gets the first elements later.
  *
  * @param elements n elements of the ring's element size
- * @return number written: n or 0 (bulk), 0 to n (burst); or, with nothing written: -EROFS or
- *         -ESHUTDOWN by state; -EINVAL n is larger than the capacity (bulk); -EPERM this handle is
- *         not the producer's, or came here through fork(); -EPROTO the consumer's position makes no
- *         sense: give the ring up; -EACCES the ring carries blocks and one of the elements names
- *         none that this member has
+ * @return number written: n or 0 (bulk, whole), 0 to n (burst); or, with nothing written: -EROFS or
+ *         -ESHUTDOWN by state; -EINVAL n is larger than the capacity (bulk, whole); -EPERM this
+ *         handle is not the producer's, or came here through fork(); -EPROTO the consumer's
+ *         position makes no sense: give the ring up; -EACCES the ring carries blocks and one of the
+ *         elements names none that this member has
  */
 SIO_API int sio_rbuff_write_bulk(struct sio_rbuff *ring, const void *elements, unsigned int n);
 SIO_API int sio_rbuff_write_burst(struct sio_rbuff *ring, const void *elements, unsigned int n);
+SIO_API int sio_rbuff_write_whole(struct sio_rbuff *ring, const void *elements, unsigned int n);
 
 /**
  * Reads elements in order. What was queued before a state was set is delivered before the state is
