@@ -7,7 +7,7 @@
  * what comes; each may be killed between any two steps, and so may R1, who recovers first. R2 recovers after it or at
  * the same time, and once more at the end. Writer A2, with block 3, and reader N follow when the place is free.
  *
- * A batch of two is a packet.
+ * A batch of two is written in order, or as a packet: a whole write.
  *
  * Checked: no block is in two hands, a packet is published whole, a reader that finds a block published gets it, nobody takes a block from a living
  * member, nobody waits, and in the end each block is in one place, which its holder word names.
@@ -56,7 +56,7 @@ bit killed[NMEMB];
 bit ended[NMEMB]; /* it came to its end or was killed, and all its stores are visible */
 #define DEAD(p) (killed[p] && ended[p])
 
-/* for the checks only: blocks in the hands of the living, as sets; positions at which a batch of two begins */
+/* for the checks only: blocks in the hands of the living, as sets; positions at which a whole write of two begins */
 byte hand[NMEMB];
 byte heads;
 #define IN_A_HAND(b) \
@@ -75,13 +75,13 @@ inline w1(p, b)
 	}
 }
 
-/* an element and its end word; that of the first of a batch, stored last, is w2, the release that publishes all */
+/* an element and its end word */
 inline slot(p, b)
 {
 	store(cpu, SLOT(p), ELEMENT(p, b))
 }
 
-/* w1 of the slots after the first, and w2 */
+/* in order; or, a whole write, w1 of the slots after the first, then w2 */
 inline slots()
 {
 #ifdef FAULT_HEAD_FIRST
@@ -92,10 +92,10 @@ inline slots()
 	fi
 #else
 	if
-	:: b2 -> slot(pos + 1, b2)
-	:: else
-	fi;
-	slot(pos, b)
+	:: b2 && heads & (1 << pos) -> slot(pos + 1, b2); slot(pos, b)
+	:: b2 && !(heads & (1 << pos)) -> slot(pos, b); slot(pos + 1, b2)
+	:: else -> slot(pos, b)
+	fi
 #endif
 }
 
@@ -111,7 +111,10 @@ inline ring_write()
 		if
 		:: b == 1 && hand[me] & 4 && pos + 2 - LOAD(cpu, CONSUMED) <= SLOTS ->
 			b2 = 2;
-			heads = heads | 1 << pos
+			if
+			:: heads = heads | 1 << pos
+			:: heads = heads & ~(1 << pos)
+			fi
 		:: heads = heads & ~(1 << pos)
 		fi
 	}
