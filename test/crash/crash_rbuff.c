@@ -29,7 +29,7 @@ struct ring_start {
 	unsigned int before; /**< elements that passed through the ring before */
 	unsigned int queued; /**< elements in it when the operation begins */
 	unsigned int n;	     /**< elements of the operation */
-	unsigned int packet; /**< elements of each of its calls; 0: one call */
+	unsigned int packet; /**< elements of each of its calls, which are whole writes; 0: none */
 	unsigned int tail;   /**< a writer died in a write of so many before */
 	bool burst;
 	bool timed;
@@ -240,7 +240,12 @@ op_packets(struct crash_scene *s)
 	for (unsigned int i = 0; i < st->n; i += st->packet) {
 		uint64_t at = st->before + st->queued + i;
 
-		crash_check(s, write_some(s, at, st->packet, false) == st->packet);
+		unsigned char elements[CAPACITY * 16];
+
+		for (unsigned int j = 0; j < st->packet; j++)
+			element_make(elements + j * size_of(s), size_of(s), at + j);
+		crash_check(
+			s, sio_rbuff_write_whole(ring, elements, st->packet) == (int)st->packet);
 		atomic_store(&u->told, at + st->packet);
 	}
 	atomic_store(&u->done, 1);
@@ -325,20 +330,16 @@ next_writer(struct crash_scene *s)
 	sio_rbuff_detach(ring);
 }
 
-/* All that a call of the operation was to write is there, or nothing of it. */
+/* Of each whole write all is there, or nothing. */
 static void
 check_whole(struct crash_scene *s, uint64_t next)
 {
 	const struct ring_start *st = start_of(s);
 	uint64_t wrote = next - st->before - st->queued;
-	unsigned int room = CAPACITY - st->queued;
 
-	if (st->packet != 0 ? wrote % st->packet == 0 : wrote == 0 || wrote == st->n)
-		return;
-	/* a burst is cut where the room ended when it began */
-	if (st->burst && wrote == room)
-		return;
-	crash_fault(s, CRASH_WRONG, "%u of %u elements were published", (unsigned int)wrote, st->n);
+	if (st->packet != 0 && wrote % st->packet != 0)
+		crash_fault(s, CRASH_WRONG, "%u elements were published, in packets of %u",
+			(unsigned int)wrote, st->packet);
 }
 
 static void
@@ -594,6 +595,8 @@ survive_creator(struct crash_scene *s, enum crash_how how)
 
 #define WRITER(id, title, ...) \
 	RING(id, title, op_write, NULL, survive_writer, .victim = SIO_RBUFF_PRODUCER, __VA_ARGS__)
+#define PACKETS(id, title, ...) \
+	RING(id, title, op_packets, NULL, survive_writer, .victim = SIO_RBUFF_PRODUCER, __VA_ARGS__)
 #define READER(id, title, ...) \
 	RING(id, title, op_read, arrange, survive_reader, .victim = SIO_RBUFF_CONSUMER, __VA_ARGS__)
 
@@ -607,8 +610,11 @@ WRITER(write_burst, "ring write burst, too many", .size = 16, .before = 6, .queu
 WRITER(write_full, "ring write timed, full", .queued = 16, .n = 2, .timed = true);
 RING(write_wakes, "ring write, waking a sleeper", op_write, arrange_sleeper, survive_sleeper,
 	.victim = SIO_RBUFF_PRODUCER, .n = 2, .sleeper = true);
-RING(write_packets, "ring write, packets of 3", op_packets, NULL, survive_writer,
-	.victim = SIO_RBUFF_PRODUCER, .size = 16, .before = 2, .packet = 3, .n = 12);
+PACKETS(write_packets, "ring write, packets of 3", .size = 16, .before = 2, .packet = 3, .n = 12);
+PACKETS(write_whole4, "ring write, packet of 16 of 4", .size = 4, .before = 13, .packet = 16,
+	.n = 16);
+PACKETS(write_whole8, "ring write, packet of 13 of 8", .before = 15, .queued = 3, .packet = 13,
+	.n = 13);
 READER(read_one, "ring read, 1 of 8 bytes", .queued = 4, .n = 1);
 READER(read_bulk4, "ring read bulk 11 of 4", .size = 4, .queued = 12, .n = 11);
 READER(read_bulk16, "ring read bulk 7 of 16", .size = 16, .queued = 8, .n = 7);
@@ -696,6 +702,8 @@ main(int argc, char **argv)
 		EVERY(state_writer),
 		EVERY(state_reader),
 		FEW_STOP(write_packets),
+		FEW(write_whole4),
+		FEW(write_whole8),
 		FEW(attach_writer),
 		FEW(attach_after_tail),
 		FEW(detach_writer),

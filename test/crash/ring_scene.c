@@ -49,8 +49,9 @@ element_size(void)
 	return info.element_size;
 }
 
-unsigned int
-ring_write(struct crash_scene *s, unsigned int n, bool burst)
+static unsigned int
+write_by(struct crash_scene *s, unsigned int n, bool burst,
+	int (*write)(struct sio_rbuff *ring, const void *elements, unsigned int n))
 {
 	unsigned char elements[BLOCKS * 16] = {0};
 	uint64_t at = sio_rbuff_published(ring);
@@ -72,8 +73,7 @@ ring_write(struct crash_scene *s, unsigned int n, bool burst)
 		atomic_store(&u->written[(at + i) % RING_RECORD], handle + 1);
 		view_disown(s, handle);
 	}
-	rc = burst ? sio_rbuff_write_burst(ring, elements, got)
-		   : sio_rbuff_write_bulk(ring, elements, got);
+	rc = write(ring, elements, got);
 	if (rc < 0)
 		crash_fault(s, CRASH_WRONG, "writing %u blocks gave %d", got, rc);
 	atomic_store(&u->told, at + (unsigned int)rc);
@@ -85,6 +85,18 @@ ring_write(struct crash_scene *s, unsigned int n, bool burst)
 	if (got > (unsigned int)rc)
 		view_give(s, got - (unsigned int)rc);
 	return (unsigned int)rc;
+}
+
+unsigned int
+ring_write(struct crash_scene *s, unsigned int n, bool burst)
+{
+	return write_by(s, n, burst, burst ? sio_rbuff_write_burst : sio_rbuff_write_bulk);
+}
+
+unsigned int
+ring_write_whole(struct crash_scene *s, unsigned int n)
+{
+	return write_by(s, n, false, sio_rbuff_write_whole);
 }
 
 unsigned int

@@ -43,6 +43,9 @@ void ring_attach(struct crash_scene *s, enum sio_rbuff_role role);
 /** Takes up to n blocks, fewer if the pool has fewer, and writes them. @return how many went in */
 unsigned int ring_write(struct crash_scene *s, unsigned int n, bool burst);
 
+/** As a bulk write, published at once. */
+unsigned int ring_write_whole(struct crash_scene *s, unsigned int n);
+
 /** Reads up to n and holds them; checks order. @return how many */
 unsigned int ring_read(struct crash_scene *s, unsigned int n, bool burst);
 
