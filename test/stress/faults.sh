@@ -20,7 +20,7 @@ hint_trusted        stress_threads  random_takes_and_gives_keep_every_block_once
 counted_twice       stress_threads  random_takes_and_gives_keep_every_block_once
 holder_after_index  stress_threads  blocks_cross_a_pipeline_in_order_and_come_back
 head_first          stress_packets  a_reader_beside_a_writer_finds_whole_packets_only
-tail_kept           stress_packets  packets_of_writers_that_are_killed_arrive_whole
+tail_kept           unit_rbuff      what_is_written_and_not_published_is_not_there
 "
 
 usage() { sed -n '7s/^# *//p' "$0" >&2; exit 2; }
@@ -55,7 +55,8 @@ build() {
 		: >"$log"
 	else
 		run meson setup -Dapps=false -Dplant_fault="$1" "$folder" "$top" >"$log" 2>&1
-	fi && run ninja -C "$folder" test/stress/stress_{races,threads,packets} >>"$log" 2>&1
+	fi && run ninja -C "$folder" test/stress/stress_{races,threads,packets} \
+		test/unit/unit_rbuff >>"$log" 2>&1
 }
 
 failed=0
@@ -70,7 +71,7 @@ try() {
 	# a fault ends the test as soon as it is seen; on a busy machine that may take a while
 	export SLABIO_STRESS_SECONDS=60
 	[ "$1" != none ] || unset SLABIO_STRESS_SECONDS
-	run timeout --kill-after=5 60 "$builds/$1/test/stress/$2" "$3" >"$log" 2>&1 || status=$?
+	run timeout --kill-after=5 60 "$builds/$1/test/${2%%_*}/$2" "$3" >"$log" 2>&1 || status=$?
 	took=$(((${EPOCHREALTIME/./} - ${begin/./}) / 1000))
 	if [ "$1" = none ]; then
 		if [ $status -eq 0 ] && grep -q "\[       OK \] $3\$" "$log"; then
