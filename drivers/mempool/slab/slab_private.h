@@ -15,8 +15,10 @@
  * has another uid, so an old entry never serves it.
  */
 
+#include <assert.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include <rte_branch_prediction.h>
@@ -25,12 +27,13 @@
 
 #include <slabio/pool.h>
 
+#include "slabio_slab.h"
+
 #define SLAB_OPS_NAME "slab"
 
 /* The slot of the ops table that is the same in every process, see slab_ops.c. */
 #define SLAB_OPS_SLOT (RTE_MEMPOOL_MAX_OPS_IDX - 1)
 
-#define SLAB_MAGIC	UINT64_C(0x314d454d42414c53) /* "SLABMEM1" */
 #define SLAB_MAGIC_FREE UINT64_C(0x4545524642414c53) /* "SLABFREE" */
 
 extern int slab_logtype;
@@ -56,6 +59,10 @@ struct slab_data {
 	/* by lcore: the member whose thread has it, see slab_cache.c */
 	_Alignas(RTE_CACHE_LINE_SIZE) _Atomic sio_member_t lcore[RTE_MAX_LCORE];
 };
+
+static_assert(offsetof(struct slab_data, magic) == offsetof(struct slabio_slab_head, magic) &&
+		      offsetof(struct slab_data, exact) == offsetof(struct slabio_slab_head, exact),
+	"net_slabio knows how slab_data begins");
 
 /*
  * What a thread remembers its view of the pool by: overwritten memory has another one, as has
