@@ -25,6 +25,7 @@
 #define ARG_PROG       "xdp_prog"
 #define ARG_PROG_NAME  "xdp_prog_name"
 #define ARG_XSK_MAP    "xsk_map"
+#define ARG_XSK_SOCKET "xsk_socket"
 #define ARG_MAC	       "mac"
 
 /* One line for each argument, those of a back end together: this is what messages and tools show. */
@@ -34,7 +35,8 @@
 #define PARAMS_XDP                                                                           \
 	ARG_IFACE "=<interface> " ARG_MODE "=<auto|zerocopy|copy|native|generic> " ARG_START \
 		  "=<int> " ARG_COUNT "=<int> " ARG_BUSY_POLL "=<int> " ARG_PROG             \
-		  "=<file> " ARG_PROG_NAME "=<name> " ARG_XSK_MAP "=<file> "
+		  "=<file> " ARG_PROG_NAME "=<name> " ARG_XSK_MAP "=<file> " ARG_XSK_SOCKET  \
+		  "=<file> "
 #define PARAMS_COMMON ARG_MAC "=<xx:xx:xx:xx:xx:xx>"
 #define PARAMS	      PARAMS_PCAP PARAMS_XDP PARAMS_COMMON
 
@@ -217,6 +219,13 @@ set_xsk_map(const char *name, const char *key, const char *value, struct slabio_
 }
 
 static int
+set_xsk_socket(const char *name, const char *key, const char *value, struct slabio_args *args)
+{
+	args->xdp_given |= SLABIO_XDP_ARG_PROG;
+	return set_string(name, key, value, &args->xsk_socket);
+}
+
+static int
 set_mac(const char *name, const char *key __rte_unused, const char *value, struct slabio_args *args)
 {
 	if (args->has_mac) {
@@ -253,6 +262,7 @@ static const struct {
 	{ARG_PROG, set_prog},
 	{ARG_PROG_NAME, set_prog_name},
 	{ARG_XSK_MAP, set_xsk_map},
+	{ARG_XSK_SOCKET, set_xsk_socket},
 	/* any back end */
 	{ARG_MAC, set_mac},
 };
@@ -288,19 +298,20 @@ check_program(const char *name, const struct slabio_args *args)
 			name);
 		return -EINVAL;
 	}
-	if (args->xsk_map != NULL && args->xdp_prog != NULL) {
+	if ((args->xsk_map != NULL) + (args->xsk_socket != NULL) + (args->xdp_prog != NULL) > 1) {
 		SLABIO_LOG(ERR,
-			"%s: expected either " ARG_PROG "=, for a program that the port attaches, "
-			"or " ARG_XSK_MAP "=, for one that is there, found both",
+			"%s: expected one of " ARG_PROG "=, for a program that the port attaches, "
+			"and " ARG_XSK_MAP "= or " ARG_XSK_SOCKET
+			"=, for one that is there, found several",
 			name);
 		return -EINVAL;
 	}
-	if (args->xsk_map != NULL &&
+	if ((args->xsk_map != NULL || args->xsk_socket != NULL) &&
 		(args->xdp_mode == SLABIO_XDP_NATIVE || args->xdp_mode == SLABIO_XDP_GENERIC)) {
 		SLABIO_LOG(ERR,
-			"%s: expected " ARG_MODE "=auto, zerocopy or copy beside " ARG_XSK_MAP
-			"=: how the program is attached is not the port's choice",
-			name);
+			"%s: expected " ARG_MODE "=auto, zerocopy or copy beside %s=: how the "
+			"program is attached is not the port's choice",
+			name, args->xsk_map != NULL ? ARG_XSK_MAP : ARG_XSK_SOCKET);
 		return -EINVAL;
 	}
 	return 0;
@@ -328,8 +339,8 @@ check_together(const char *name, const struct slabio_args *args)
 	if (args->iface == NULL && args->xdp_given != 0) {
 		SLABIO_LOG(ERR,
 			"%s: expected " ARG_IFACE "= beside " ARG_MODE "=, " ARG_START
-			"=, " ARG_COUNT "=, " ARG_BUSY_POLL "=, " ARG_PROG "= or " ARG_XSK_MAP
-			"=, found none",
+			"=, " ARG_COUNT "=, " ARG_BUSY_POLL "=, " ARG_PROG "=, " ARG_XSK_MAP
+			"= or " ARG_XSK_SOCKET "=, found none",
 			name);
 		return -EINVAL;
 	}
@@ -384,6 +395,7 @@ slabio_args_free(struct slabio_args *args)
 	rte_free(args->xdp_prog);
 	rte_free(args->xdp_prog_name);
 	rte_free(args->xsk_map);
+	rte_free(args->xsk_socket);
 	slabio_pcap_opts_free(&args->pcap);
 	memset(args, 0, sizeof(*args));
 }

@@ -53,11 +53,12 @@ slabio_netif_find(struct slabio_netif *netif)
 }
 
 int
-slabio_netif_open(struct slabio_netif *netif, const char *device, const char *key, const char *name)
+slabio_netif_open(
+	struct slabio_netif *netif, const char *device, const char *key, const char *name, bool raw)
 {
 	int ret;
 
-	*netif = (struct slabio_netif){.device = device, .key = key, .fd = -1};
+	*netif = (struct slabio_netif){.device = device, .key = key, .fd = -1, .raw = raw};
 	if (strlen(name) >= IFNAMSIZ) {
 		SLABIO_LOG(ERR,
 			"%s: expected an interface of this network namespace at %s=%s, the name is "
@@ -66,7 +67,8 @@ slabio_netif_open(struct slabio_netif *netif, const char *device, const char *ke
 		return -ENODEV;
 	}
 	memcpy(netif->name, name, strlen(name) + 1);
-	netif->fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
+	netif->fd =
+		socket(raw ? AF_PACKET : AF_UNIX, (raw ? SOCK_RAW : SOCK_DGRAM) | SOCK_CLOEXEC, 0);
 	if (netif->fd < 0) {
 		ret = -errno;
 		SLABIO_LOG(ERR, "%s: expected to be allowed packet sockets for %s=%s, found: %s%s",
@@ -186,6 +188,14 @@ membership(struct slabio_netif *netif, int type, const struct rte_ether_addr *ma
 	struct packet_mreq mreq = {.mr_ifindex = netif->index, .mr_type = type};
 	int ret = 0;
 
+	if (!netif->raw) {
+		SLABIO_LOG(ERR,
+			"%s: cannot change the receive filter of %s without CAP_NET_RAW, which a "
+			"port with xsk_socket= does not use; 'ip link set dev %s promisc on' does "
+			"it for all",
+			netif->device, netif->name, netif->name);
+		return -ENOTSUP;
+	}
 	if (mac != NULL) {
 		mreq.mr_alen = sizeof(*mac);
 		memcpy(mreq.mr_address, mac, sizeof(*mac));

@@ -29,6 +29,7 @@ struct slabio_netif {
 	char name[IFNAMSIZ];
 	int fd;
 	int index;
+	bool raw;
 	unsigned int mtu_before; /* 0 unless changed by us */
 	bool promiscuous;
 	bool allmulticast;
@@ -37,9 +38,14 @@ struct slabio_netif {
 	struct rte_ether_addr mac;     /* one that it receives besides */
 };
 
-/** Finds an Ethernet interface; 0, or a negative errno after a message. */
-int slabio_netif_open(
-	struct slabio_netif *netif, const char *device, const char *key, const char *name);
+/**
+ * Finds an Ethernet interface; 0, or a negative errno after a message.
+ *
+ * @param raw whether to have a packet socket, which needs CAP_NET_RAW and without which there are
+ *   no memberships
+ */
+int slabio_netif_open(struct slabio_netif *netif, const char *device, const char *key,
+	const char *name, bool raw);
 void slabio_netif_close(struct slabio_netif *netif);
 /** Looks for the interface again, by its name. */
 int slabio_netif_find(struct slabio_netif *netif);

@@ -52,7 +52,7 @@ slabio_pcap_iface_open(struct rte_eth_dev *eth)
 	int ret;
 
 	rte_spinlock_init(&iface->stats_lock);
-	ret = slabio_netif_open(&iface->netif, eth->data->name, "pcap_iface", name_of(eth));
+	ret = slabio_netif_open(&iface->netif, eth->data->name, "pcap_iface", name_of(eth), true);
 	if (ret != 0)
 		return ret;
 	if (rte_is_valid_assigned_ether_addr(&iface->netif.own_mac))

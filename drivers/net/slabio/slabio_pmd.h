@@ -175,6 +175,7 @@ struct slabio_args {
 	char *xdp_prog;	     /* an object file */
 	char *xdp_prog_name; /* which of the programs in it */
 	char *xsk_map;	     /* a pinned map */
+	char *xsk_socket;    /* of a process that gives sockets */
 	uint32_t xdp_given;  /* which arguments were, as bits of enum slabio_xdp_arg */
 };
 

@@ -87,7 +87,8 @@ static int
 find_interface(struct rte_eth_dev *eth)
 {
 	struct slabio_xdp_port *port = port_of(eth);
-	int ret = slabio_netif_open(&port->netif, eth->data->name, "iface", args_of(eth)->iface);
+	int ret = slabio_netif_open(&port->netif, eth->data->name, "iface", args_of(eth)->iface,
+		args_of(eth)->xsk_socket == NULL);
 
 	if (ret != 0)
 		return ret;
@@ -245,7 +246,8 @@ xdp_stop(struct rte_eth_dev *eth)
 	for (i = 0; i < SLABIO_MAX_QUEUES; i++) {
 		dev->rxq[i].be = NULL;
 		dev->txq[i].be = NULL;
-		slabio_xdp_socket_close(&port->queues[i], eth->data->name, port->netif.index);
+		slabio_xdp_socket_close(&port->queues[i], eth->data->name, port->netif.index,
+			args_of(eth)->xsk_socket);
 	}
 	pthread_mutex_unlock(&slabio_xdp_lock);
 }
@@ -336,6 +338,7 @@ start_queue(struct rte_eth_dev *eth, uint16_t i)
 		.rx_desc = i < eth->data->nb_rx_queues ? dev->rxq[i].nb_desc : 0,
 		.tx_desc = i < eth->data->nb_tx_queues ? dev->txq[i].nb_desc : 0,
 		.busy_poll = args->busy_poll,
+		.given = args->xsk_socket,
 		.want_zero_copy =
 			args->xdp_mode != SLABIO_XDP_COPY && args->xdp_mode != SLABIO_XDP_GENERIC,
 		.want_copy = args->xdp_mode != SLABIO_XDP_ZEROCOPY,
@@ -351,7 +354,7 @@ start_queue(struct rte_eth_dev *eth, uint16_t i)
 		return ret;
 	ret = check_room(eth, q);
 	if (ret != 0) {
-		slabio_xdp_socket_close(q, eth->data->name, port->netif.index);
+		slabio_xdp_socket_close(q, eth->data->name, port->netif.index, args->xsk_socket);
 		return ret;
 	}
 	dev->rxq[i].be = q->has_rx ? &q->rx : NULL;
@@ -376,6 +379,7 @@ let_packets_in(struct rte_eth_dev *eth)
 		.file = args->xdp_prog,
 		.name = args->xdp_prog_name,
 		.pinned = args->xsk_map,
+		.given = args->xsk_socket,
 	};
 	uint16_t i;
 	int ret;

@@ -15,6 +15,7 @@
  *     slabio_xdp_socket.c  one queue's socket: registration of the memory, rings, binding, closing
  *     slabio_xdp_prog.c    the XDP program that sends packets to the sockets
  *     slabio_xdp_object.c  one of the user's own instead, from an object file
+ *     slabio_xdp_given.c   sockets and a program that another process has
  *     slabio_xdp_others.c  one that is in the way
  *     slabio_xdp_rx.c      receive burst
  *     slabio_xdp_tx.c      transmit burst
@@ -144,6 +145,7 @@ struct slabio_xdp_socket_opts {
 	uint32_t rx_desc; /* 0: no receive queue */
 	uint32_t tx_desc;
 	uint32_t busy_poll; /* packets per poll, 0: none */
+	const char *given;  /* who gives sockets, or NULL: the kernel does */
 	bool want_zero_copy;
 	bool want_copy;
 	bool want_multi_buffer;
@@ -159,7 +161,8 @@ int slabio_xdp_socket_open(struct slabio_xdp_queue *q, const struct slabio_xdp_s
  * Closes it; all mbufs go back to the pool. The caller has seen to it that no packets come any
  * more. Does nothing without a socket.
  */
-void slabio_xdp_socket_close(struct slabio_xdp_queue *q, const char *device, int ifindex);
+void slabio_xdp_socket_close(
+	struct slabio_xdp_queue *q, const char *device, int ifindex, const char *given);
 /** The kernel's counters of a socket; false if it gives none. */
 bool slabio_xdp_socket_stats(const struct slabio_xdp_queue *q, struct xdp_statistics *now);
 
@@ -175,6 +178,7 @@ struct slabio_xdp_prog_opts {
 	const char *file;   /* an object file with the user's own program, or NULL */
 	const char *name;   /* which of those in the file, or NULL: the only one */
 	const char *pinned; /* a map of sockets that another process' program uses, or NULL */
+	const char *given;  /* who enters sockets into its map, or NULL */
 };
 
 /**
@@ -192,6 +196,14 @@ const char *slabio_xdp_prog_text(const struct slabio_xdp_prog *prog);
 int slabio_xdp_prog_set(const struct slabio_xdp_prog *prog, uint32_t queue, int fd);
 /** From now on they go to the host. */
 void slabio_xdp_prog_clear(const struct slabio_xdp_prog *prog, uint32_t queue);
+
+/* ---- sockets of another process ---- */
+
+/** A new AF_XDP socket for a queue; a descriptor or a negative errno. */
+int slabio_xdp_given_socket(const char *path, int ifindex, uint32_t queue);
+/** Packets of a queue go to a socket from now on, or to the host; 0 or a negative errno. */
+int slabio_xdp_given_enter(const char *path, int ifindex, uint32_t queue, int fd);
+int slabio_xdp_given_leave(const char *path, int ifindex, uint32_t queue);
 
 /* ---- another's program ---- */
 

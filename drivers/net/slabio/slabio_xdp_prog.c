@@ -5,8 +5,7 @@
 /*
  * The XDP program: packets of a queue that has a socket go there, all others to the host.
  *
- * It is five instructions, so it is written down here and no compiler or object file is needed. It
- * is attached by a link, which is a descriptor of this process: however the process ends, the
+ * Its few instructions are in slabio_xdp_load.h. It is attached by a link, which is a descriptor of this process: however the process ends, the
  * kernel then detaches the program and the host has its interface back. One of the user's own takes
  * its place in the same way. Or there is a program already, which somebody else has attached, and
  * the map of its sockets is to be had from a file.
@@ -24,6 +23,7 @@
 #include <rte_errno.h>
 
 #include "slabio_xdp.h"
+#include "slabio_xdp_load.h"
 #include "slabio_xdp_object.h"
 
 struct slabio_xdp_prog {
@@ -38,42 +38,10 @@ struct slabio_xdp_prog {
 	char *file;
 	char *name;
 	char *pinned;
+	char *given;
 };
 
 static TAILQ_HEAD(, slabio_xdp_prog) progs = TAILQ_HEAD_INITIALIZER(progs);
-
-static int
-load(int map)
-{
-	const struct bpf_insn code[] = {
-		/* r2 = ctx->rx_queue_index */
-		{.code = BPF_LDX | BPF_MEM | BPF_W,
-			.dst_reg = BPF_REG_2,
-			.src_reg = BPF_REG_1,
-			.off = offsetof(struct xdp_md, rx_queue_index)},
-		/* r1 = map; two instructions long */
-		{.code = BPF_LD | BPF_DW | BPF_IMM,
-			.dst_reg = BPF_REG_1,
-			.src_reg = BPF_PSEUDO_MAP_FD,
-			.imm = map},
-		{0},
-		/* r3 = what is returned for a queue without a socket */
-		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_3, .imm = XDP_PASS},
-		/* return bpf_redirect_map(r1, r2, r3) */
-		{.code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_redirect_map},
-		{.code = BPF_JMP | BPF_EXIT},
-	};
-	LIBBPF_OPTS(bpf_prog_load_opts, opts, .prog_flags = BPF_F_XDP_HAS_FRAGS);
-	int fd = bpf_prog_load(
-		BPF_PROG_TYPE_XDP, "slabio_xdp", "Dual BSD/GPL", code, RTE_DIM(code), &opts);
-
-	if (fd >= 0 || fd == -EPERM)
-		return fd;
-	/* before 5.18 there were no packets of several frames */
-	opts.prog_flags = 0;
-	return bpf_prog_load(
-		BPF_PROG_TYPE_XDP, "slabio_xdp", "Dual BSD/GPL", code, RTE_DIM(code), &opts);
-}
 
 static const char *
 advice(int err)
@@ -171,6 +139,7 @@ release(struct slabio_xdp_prog *p)
 	free(p->file);
 	free(p->name);
 	free(p->pinned);
+	free(p->given);
 	free(p);
 }
 
@@ -191,20 +160,28 @@ same_text(const char *a, const char *b)
 	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
 }
 
+/* Attached before, by somebody who keeps it. */
+static bool
+is_anothers(const struct slabio_xdp_prog *p)
+{
+	return p->pinned != NULL || p->given != NULL;
+}
+
 /* One that is there must be as the next port wants it. */
 static struct slabio_xdp_prog *
 join(struct slabio_xdp_prog *p, const struct slabio_xdp_prog_opts *opts)
 {
 	rte_errno = EBUSY;
 	if (!same_text(p->file, opts->file) || !same_text(p->name, opts->name) ||
-		!same_text(p->pinned, opts->pinned)) {
+		!same_text(p->pinned, opts->pinned) || !same_text(p->given, opts->given)) {
 		SLABIO_LOG(ERR,
 			"%s: %s: expected the XDP program that another port of this process has "
-			"there (%s); give both the same xdp_prog=, xdp_prog_name= and xsk_map=",
+			"there (%s); give both the same xdp_prog=, xdp_prog_name=, xsk_map= "
+			"and xsk_socket=",
 			opts->device, opts->iface, slabio_xdp_prog_text(p));
 		return NULL;
 	}
-	if (p->pinned != NULL || (p->native ? opts->native : opts->generic)) {
+	if (is_anothers(p) || (p->native ? opts->native : opts->generic)) {
 		p->refs++;
 		return p;
 	}
@@ -225,7 +202,7 @@ take_own(struct slabio_xdp_prog *p, const struct slabio_xdp_prog_opts *opts)
 		BPF_MAP_TYPE_XSKMAP, "slabio_xsks", sizeof(int), sizeof(int), opts->queues, NULL);
 
 	if (ret >= 0)
-		ret = p->prog = load(p->map);
+		ret = p->prog = slabio_xdp_load(p->map);
 	if (ret >= 0)
 		return attach_best(p, opts);
 	SLABIO_LOG(ERR, "%s: %s: cannot %s: %s%s", opts->device, opts->iface,
@@ -246,10 +223,22 @@ take_object(struct slabio_xdp_prog *p, const struct slabio_xdp_prog_opts *opts)
 	return attach_best(p, opts);
 }
 
+static void
+look_at_anothers(struct slabio_xdp_prog *p, const struct slabio_xdp_prog_opts *opts,
+	const char *which, const char *path)
+{
+	struct slabio_xdp_other other;
+
+	if (!slabio_xdp_attached(opts->ifindex, &other))
+		SLABIO_LOG(WARNING,
+			"%s: %s has no XDP program: nothing arrives until there is one that %s %s",
+			opts->device, opts->iface, which, path);
+	p->native = other.native;
+}
+
 static int
 take_pinned(struct slabio_xdp_prog *p, const struct slabio_xdp_prog_opts *opts)
 {
-	struct slabio_xdp_other other;
 	struct bpf_map_info info = {0};
 	uint32_t len = sizeof(info);
 	int ret = p->map = bpf_obj_get(opts->pinned);
@@ -276,12 +265,7 @@ take_pinned(struct slabio_xdp_prog *p, const struct slabio_xdp_prog_opts *opts)
 			info.type, info.max_entries);
 		return -EINVAL;
 	}
-	if (!slabio_xdp_attached(opts->ifindex, &other))
-		SLABIO_LOG(WARNING,
-			"%s: %s has no XDP program: nothing arrives until there is one that uses "
-			"the map %s",
-			opts->device, opts->iface, opts->pinned);
-	p->native = other.native;
+	look_at_anothers(p, opts, "uses the map", opts->pinned);
 	return 0;
 }
 
@@ -309,9 +293,12 @@ slabio_xdp_prog_get(const struct slabio_xdp_prog_opts *opts)
 	*p = (struct slabio_xdp_prog){
 		.refs = 1, .ifindex = opts->ifindex, .map = -1, .prog = -1, .link = -1};
 	if (!copy_text(&p->file, opts->file) || !copy_text(&p->name, opts->name) ||
-		!copy_text(&p->pinned, opts->pinned)) {
+		!copy_text(&p->pinned, opts->pinned) || !copy_text(&p->given, opts->given)) {
 		SLABIO_LOG(ERR, "%s: no memory for the XDP program", opts->device);
 		ret = -ENOMEM;
+	} else if (opts->given != NULL) {
+		look_at_anothers(p, opts, "belongs to", opts->given);
+		ret = 0;
 	} else {
 		ret = opts->pinned != NULL ? take_pinned(p, opts)
 		      : opts->file != NULL ? take_object(p, opts)
@@ -344,7 +331,7 @@ slabio_xdp_prog_native(const struct slabio_xdp_prog *p)
 const char *
 slabio_xdp_prog_text(const struct slabio_xdp_prog *p)
 {
-	if (p->pinned != NULL)
+	if (is_anothers(p))
 		return p->native ? "native program of another process"
 				 : "generic program of another process";
 	if (p->file != NULL)
@@ -356,6 +343,8 @@ slabio_xdp_prog_text(const struct slabio_xdp_prog *p)
 int
 slabio_xdp_prog_set(const struct slabio_xdp_prog *p, uint32_t queue, int fd)
 {
+	if (p->given != NULL)
+		return slabio_xdp_given_enter(p->given, p->ifindex, queue, fd);
 	/* in a map that others use too, nobody is pushed out */
 	return bpf_map_update_elem(p->map, &queue, &fd, BPF_NOEXIST);
 }
@@ -364,5 +353,8 @@ void
 slabio_xdp_prog_clear(const struct slabio_xdp_prog *p, uint32_t queue)
 {
 	/* a socket that was closed or lost its interface has left the map by itself */
-	(void)bpf_map_delete_elem(p->map, &queue);
+	if (p->given != NULL)
+		(void)slabio_xdp_given_leave(p->given, p->ifindex, queue);
+	else
+		(void)bpf_map_delete_elem(p->map, &queue);
 }

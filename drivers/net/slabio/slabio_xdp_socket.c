@@ -171,9 +171,22 @@ close_attempt(struct slabio_xdp_queue *q)
 	q->fd = -1;
 }
 
+/* A descriptor or a negative errno. */
+static int
+new_socket(const char *given, int ifindex, uint32_t queue)
+{
+	int fd;
+
+	if (given != NULL)
+		return slabio_xdp_given_socket(given, ifindex, queue);
+	fd = socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0);
+	return fd >= 0 ? fd : -errno;
+}
+
 /* What failed, for the message. */
 struct attempt {
 	const char *what;
+	const char *advice; /* NULL: what there is to say of the error */
 	int err;
 };
 
@@ -189,9 +202,14 @@ try_bind(struct slabio_xdp_queue *q, const struct slabio_xdp_socket_opts *opts,
 	};
 	int ret;
 
-	failed->what = "open an AF_XDP socket";
-	q->fd = socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0);
-	ret = q->fd < 0 ? -errno : 0;
+	failed->what = opts->given == NULL ? "open an AF_XDP socket"
+					   : "get an AF_XDP socket from xsk_socket=";
+	q->fd = new_socket(opts->given, opts->ifindex, q->queue);
+	ret = RTE_MIN(q->fd, 0);
+	failed->advice = opts->given == NULL || ret == 0
+				 ? NULL
+				 : "; expected a slabio-xsk for this interface there, whose socket "
+				   "this user may write to";
 	if (ret == 0 && umem == NULL) {
 		failed->what = "register the pool's memory";
 		ret = register_memory(q->fd, q->mem);
@@ -300,12 +318,14 @@ bind_best(struct slabio_xdp_queue *q, const struct slabio_xdp_socket_opts *opts)
 			/* the same in every mode */
 			if (ret == 0)
 				return 0;
-			if (ret == -EBUSY || ret == -EPERM || ret == -ENODEV)
+			if (ret == -EBUSY || ret == -EPERM || ret == -ENODEV ||
+				failed.advice != NULL)
 				goto out;
 		}
 out:
 	SLABIO_LOG(ERR, "%s: %s queue %u: cannot %s: %s%s", opts->device, opts->iface, q->queue,
-		failed.what, strerror(-failed.err), advice(failed.err));
+		failed.what, strerror(-failed.err),
+		failed.advice != NULL ? failed.advice : advice(failed.err));
 	return failed.err;
 }
 
@@ -406,7 +426,7 @@ slabio_xdp_socket_open(struct slabio_xdp_queue *q, const struct slabio_xdp_socke
 		ret = set_busy_poll(q, opts);
 	}
 	if (ret != 0)
-		slabio_xdp_socket_close(q, opts->device, opts->ifindex);
+		slabio_xdp_socket_close(q, opts->device, opts->ifindex, opts->given);
 	return ret;
 }
 
@@ -418,7 +438,7 @@ slabio_xdp_socket_open(struct slabio_xdp_queue *q, const struct slabio_xdp_socke
  * binding a socket that has next to nothing.
  */
 static bool
-queue_released(int ifindex, uint32_t queue)
+queue_released(int ifindex, uint32_t queue, const char *given)
 {
 	const size_t len = (size_t)sysconf(_SC_PAGESIZE);
 	const struct sockaddr_xdp to = {
@@ -429,7 +449,7 @@ queue_released(int ifindex, uint32_t queue)
 	};
 	struct xdp_umem_reg reg = {.len = len, .chunk_size = SLABIO_XDP_MIN_FRAME};
 	void *page = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	int fd = socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0);
+	int fd = new_socket(given, ifindex, queue);
 	int ret = 0;
 
 	reg.addr = (uintptr_t)page;
@@ -448,7 +468,8 @@ queue_released(int ifindex, uint32_t queue)
 }
 
 void
-slabio_xdp_socket_close(struct slabio_xdp_queue *q, const char *device, int ifindex)
+slabio_xdp_socket_close(
+	struct slabio_xdp_queue *q, const char *device, int ifindex, const char *given)
 {
 	struct slabio_xdp_umem *umem = q->umem;
 	unsigned int i;
@@ -476,7 +497,7 @@ slabio_xdp_socket_close(struct slabio_xdp_queue *q, const char *device, int ifin
 	q->umem = NULL;
 	rte_pktmbuf_free(q->rx.head);
 	q->rx.head = NULL;
-	if (!queue_released(ifindex, q->queue) && q->mode.zero_copy) {
+	if (!queue_released(ifindex, q->queue, given) && q->mode.zero_copy) {
 		SLABIO_LOG(ERR,
 			"%s: queue %u is still in use %u ms after its socket was closed, perhaps "
 			"by a child process; its mbufs stay with the kernel",

@@ -18,6 +18,7 @@ TOOLS = {
     "slabio-l2fwd": ["--no-huge", "-m", "16", "--no-pci", "--no-shconf", "--no-telemetry",
                      "-l", str(min(os.sched_getaffinity(0))), "--", "--help"],
     "slabio-worker": ["--help"],
+    "slabio-xsk": ["--help"],
     "slabioctl": ["--help"],
     "testpmd-bench": ["--help"],
 }

@@ -12,7 +12,7 @@ import subprocess
 
 from testpmd import BUILD, Skip, TOP, need
 
-TOOLS = ("slabio-bench", "slabio-l2fwd", "slabio-worker", "slabioctl", "testpmd-bench")
+TOOLS = ("slabio-bench", "slabio-l2fwd", "slabio-worker", "slabio-xsk", "slabioctl", "testpmd-bench")
 PLUGINS = ("librte_mempool_slab.so", "librte_net_slabio.so")
 LOG = os.path.join(BUILD, "meson-logs", "install-log.txt")
 

@@ -5,11 +5,14 @@
 else has attached; one whose map of sockets is pinned."""
 
 import contextlib
+import errno
 import os
+import socket
+import struct
 
 from bpf import Loaded, bpffs, compiled
 from live_test import Wire, ip, untagged
-from testpmd import check, data, equal, need, wait_for
+from testpmd import BUILD, Program, Skip, check, data, equal, need, wait_for
 from xdplab import Port, main, pairs, program_of, same
 
 def udp(packet):
@@ -93,7 +96,9 @@ def refused(cases, **kwargs):
             text = pmd.command(f"port attach net_slabio{number + 1},{args}")
             if "is attached" in text:
                 pmd.command("port start 1")
-            lines, errors = pmd.messages(), pmd.errors[since:]
+            # testpmd asks for promiscuous mode by itself
+            lines = [line for line in pmd.messages() if "receive filter" not in line]
+            errors = pmd.errors[since:]
             equal(len(lines), 1, f"messages for {args!r}: {lines}; number")
             for word in expected:
                 check(word in errors, f"{args!r}: expected {word!r} in {errors!r}")
@@ -125,7 +130,8 @@ def a_program_that_will_not_do_is_refused_with_the_reason(folder):
         (f"iface=a0,xdp_prog={compiled(folder, 'REFUSED_BY_VERIFIER')}", "cannot load the XDP program udp_only",
          "the kernel's verifier:", "invalid access to packet"),
         ("iface=a0,xdp_prog_name=x", "expected xdp_prog= beside xdp_prog_name="),
-        ("iface=a0,xdp_prog=a,xsk_map=b", "expected either xdp_prog="),
+        ("iface=a0,xdp_prog=a,xsk_map=b", "expected one of xdp_prog="),
+        ("iface=a0,xsk_socket=a,xsk_map=b", "expected one of xdp_prog="),
         ("iface=a0,xsk_map=b,mode=generic", "expected mode=auto, zerocopy or copy beside xsk_map="),
         ("iface=a0,xdp_prog=a,xdp_prog=b", "expected one xdp_prog=, found a and b"),
         (f"rx_pcap={data('small.pcap')},xsk_map=x", "expected iface= beside"),
@@ -213,6 +219,116 @@ def with_a_pinned_map_raw_sockets_are_the_only_right_needed(folder):
                   "cannot set the MTU of a0 from 1500 to 3000", "or with CAP_NET_ADMIN")], **needs)
 
 
+class Broker(Program):
+    """A slabio-xsk, which has the rights that a port without them needs."""
+
+    def __init__(self, *args):
+        self.path = args[args.index("--listen") + 1]
+        program = os.path.join(BUILD, "apps", "xsk", "slabio-xsk")
+        if not os.path.exists(program):
+            raise Skip(f"{program} was not built")
+        super().__init__([program, *args])
+
+    def __enter__(self):
+        self.expect("slabio-xsk: .* queues of")
+        return self
+
+    def end(self):
+        self.child.terminate()
+        equal(self.finish(), 0, "exit status of slabio-xsk")
+        check(not os.path.exists(self.path), f"{self.path} was left behind")
+
+
+def sockets_given_by_another_process_need_no_right_at_all(folder):
+    pairs("a", "b")
+    user = User(folder)
+    path = f"{folder}/a0.sock"
+    listen = ["--iface", "a0", "--listen", path]
+    with Broker(*listen) as broker:
+        os.chown(path, user.id, user.id)
+        equal(program_of("a0"), (1, "slabio_xdp"), "program")
+        # several times: what one had is free again, also after a kill
+        for turn in range(3):
+            with Wire("a1") as wire, Port([f"net_slabio0,iface=a0,xsk_socket={path}"],
+                                          **user.with_rights()) as pmd:
+                said = "\n".join(pmd.messages())
+                check("native program of another process" in said, said)
+                pmd.commands("set fwd io", "start")
+                wire.send(untagged(100))
+                same(untagged(100), wire.receive(100), "sent back")
+                if turn == 1:
+                    pmd.child.kill()
+                    pmd.finish()
+                    continue
+                pmd.commands("stop", "port stop all")
+                pmd.mbufs_back()
+                pmd.commands("port start 0", "start")
+                wire.send(untagged(50))
+                same(untagged(50), wire.receive(50), "sent back after a restart")
+                pmd.commands("stop", "port stop all")
+                pmd.mbufs_back()
+                pmd.quit()
+            check(program_of("a0"), "the program went with the port")
+        # an interface that is not its own, and one who may not ask
+        refused([(f"iface=b0,xsk_socket={path}", "cannot get an AF_XDP socket", "Numerical result out of range",
+                  "expected a slabio-xsk for this interface")], **user.with_rights())
+        os.chown(path, 0, 0)
+        refused([(f"iface=a0,xsk_socket={path}", "cannot get an AF_XDP socket", "Permission denied")],
+                **user.with_rights())
+        broker.end()
+    equal(program_of("a0"), None, "program after the end of slabio-xsk")
+    refused([(f"iface=a0,xsk_socket={path}", "cannot get an AF_XDP socket", "No such file or directory")],
+            **user.with_rights())
+
+
+def another_process_gives_sockets_of_a_users_program_too(folder):
+    pairs("a")
+    user = User(folder)
+    with bpffs(folder) as pins, Loaded(compiled(folder), "udp_only", "a0") as prog:
+        prog.pin("xsks_map", f"{pins}/sockets")
+        path = f"{folder}/a0.sock"
+        with Broker("--iface", "a0", "--xsk-map", f"{pins}/sockets", "--listen", path) as broker:
+            os.chown(path, user.id, user.id)
+            udp_to_port_rest_to_host(f"xsk_socket={path}", **user.with_rights())
+            broker.end()
+
+
+def what_others_say_to_it_is_checked(folder):
+    pairs("a", queues=2)
+    path, ours = f"{folder}/a0.sock", socket.if_nametoindex("a0")
+    magic, get, enter, leave = 0x786b0001, 1, 2, 3
+
+    def ask(message, *fds):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as s:
+            s.settimeout(5)
+            s.connect(path)
+            if message or fds:
+                socket.send_fds(s, [message], fds)
+            answer, got, *_ = socket.recv_fds(s, 64, 4)
+            for fd in got:
+                os.close(fd)
+            return (struct.unpack("=Ii", answer)[1], len(got)) if answer else None
+
+    def request(op, ifindex, queue, *fds):
+        return ask(struct.pack("=IIII", magic, op, ifindex, queue), *fds)
+
+    with Broker("--iface", "a0", "--listen", path) as broker, open("/dev/null", "rb") as null:
+        equal(request(get, ours, 1), (0, 1), "a socket")
+        equal(request(get, ours, 2), (-errno.ERANGE, 0), "a socket for a queue that there is not")
+        equal(request(get, ours + 1, 0), (-errno.ERANGE, 0), "a socket for another interface")
+        equal(request(9, ours, 0), (-errno.ENOTSUP, 0), "no such request")
+        equal(request(enter, ours, 0), (-errno.EBADF, 0), "no socket to enter")
+        check(request(enter, ours, 0, null.fileno())[0] < 0, "something else than a socket was entered")
+        check(request(enter, ours, 0, null.fileno(), null.fileno())[0] < 0, "two of them were")
+        equal(request(leave, ours, 0), (0, 0), "leaving an empty entry")
+        for message in (b"", b"x", b"x" * 16, b"x" * 4096):
+            equal(ask(message), None, f"answer to {len(message)} bytes of nonsense")
+        left = os.listdir(f"/proc/{broker.child.pid}/fd")
+        equal(request(get, ours, 0), (0, 1), "a socket afterwards")
+        equal(len(os.listdir(f"/proc/{broker.child.pid}/fd")), len(left), "descriptors of slabio-xsk")
+        broker.end()
+
+
 def what_is_wrong_with_a_pinned_map_is_said(folder):
     pairs("a", queues=2)
     path = compiled(folder)
@@ -240,4 +356,7 @@ if __name__ == "__main__":
          another_program_on_the_interface_is_named_and_left_alone,
          the_pinned_map_of_a_program_that_is_there_will_do,
          with_a_pinned_map_raw_sockets_are_the_only_right_needed,
+         sockets_given_by_another_process_need_no_right_at_all,
+         another_process_gives_sockets_of_a_users_program_too,
+         what_others_say_to_it_is_checked,
          what_is_wrong_with_a_pinned_map_is_said)

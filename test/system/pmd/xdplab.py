@@ -44,13 +44,13 @@ class Port(Testpmd):
 
 
 def main(*tests):
-    """Runs tests in a network namespace that ends with this process."""
+    """Runs tests in a network namespace that ends with this process; so do mounts."""
     if "SLABIO_TEST_IN_NETNS" not in os.environ:
         if os.geteuid() != 0 or not all(map(shutil.which, ("unshare", "ip", "ethtool"))):
             print("skipped: needs root, unshare, ip and ethtool")
             sys.exit(SKIP)
         os.environ["SLABIO_TEST_IN_NETNS"] = "1"
-        os.execvp("unshare", ["unshare", "--net", sys.executable, *sys.argv])
+        os.execvp("unshare", ["unshare", "--net", "--mount", sys.executable, *sys.argv])
     with open("/proc/sys/net/ipv6/conf/default/disable_ipv6", "w", encoding="ascii") as f:
         f.write("1")
     run(*tests)

@@ -1,0 +1,431 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the slabio authors
+ */
+
+/*
+ * slabio-xsk: has the rights that AF_XDP asks for, so that the processes that move the packets need
+ * none. It attaches the XDP program to an interface, creates sockets for whoever may connect to it,
+ * and enters them into the program's map. See slabio_xsk_broker.h.
+ *
+ * It keeps nothing of those it serves, and serves one after another; who is slow is sent away. The
+ * program is attached by a link, so that it goes with this process.
+ */
+
+#include <errno.h>
+#include <getopt.h>
+#include <grp.h>
+#include <poll.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <net/if.h>
+#include <sys/ioctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <unistd.h>
+#include <linux/ethtool.h>
+#include <linux/if_link.h>
+#include <linux/sockios.h>
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "slabio_xdp_load.h"
+#include "slabio_xsk_broker.h"
+
+#ifndef AF_XDP
+#define AF_XDP 44
+#endif
+
+#define SLOW_MS 500
+
+struct settings {
+	const char *iface;
+	const char *listen;
+	const char *map_path;
+	const char *owner;
+	unsigned int file_mode;
+	bool native;
+	bool generic;
+};
+
+struct broker {
+	uint32_t ifindex;
+	uint32_t queues;
+	int map;
+	int prog;
+	int link;
+	int listener;
+};
+
+union one_fd {
+	struct cmsghdr header;
+	char room[CMSG_SPACE(sizeof(int))];
+};
+
+static void
+usage(FILE *out)
+{
+	fputs("usage: slabio-xsk --iface INTERFACE --listen FILE [OPTIONS]\n"
+	      "\n"
+	      "Gives AF_XDP sockets of an interface to processes without rights: ports with\n"
+	      "iface=INTERFACE,xsk_socket=FILE.\n"
+	      "\n"
+	      "  --iface INTERFACE   the interface; its program goes with this process\n"
+	      "  --listen FILE       the unix socket to be asked at; must not exist yet\n"
+	      "  --owner USER        whose that file is; default: who runs this\n"
+	      "  --file-mode MODE    its permissions, octal; default: 0600\n"
+	      "  --mode MODE         native, generic or auto (the default): native before generic\n"
+	      "  --xsk-map FILE      attach nothing, use this pinned map of a program that is "
+	      "there\n"
+	      "  --help              print this\n"
+	      "\n"
+	      "Ends with SIGINT or SIGTERM. Exit status: 0 so ended, 1 it could not work, 2 wrong\n"
+	      "usage.\n",
+		out);
+}
+
+static int
+failed(const char *what, const char *which, int err, const char *advice)
+{
+	fprintf(stderr, "slabio-xsk: cannot %s %s: %s%s\n", what, which, strerror(-err), advice);
+	return err;
+}
+
+/* ---- interface and program ---- */
+
+static uint32_t
+count_queues(const char *iface)
+{
+	struct ethtool_channels channels = {.cmd = ETHTOOL_GCHANNELS};
+	struct ifreq ifr = {0};
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	uint32_t n = 1;
+
+	memcpy(ifr.ifr_name, iface, strlen(iface) + 1);
+	ifr.ifr_data = (void *)&channels;
+	/* a driver that cannot tell has one */
+	if (fd >= 0 && ioctl(fd, SIOCETHTOOL, &ifr) == 0)
+		n = channels.combined_count +
+		    (channels.rx_count > channels.tx_count ? channels.rx_count : channels.tx_count);
+	if (fd >= 0)
+		close(fd);
+	return n != 0 ? n : 1;
+}
+
+static int
+attach(struct broker *b, uint32_t mode)
+{
+	LIBBPF_OPTS(bpf_link_create_opts, opts, .flags = mode);
+
+	b->link = bpf_link_create(b->prog, (int)b->ifindex, BPF_XDP, &opts);
+	return b->link >= 0 ? 0 : b->link;
+}
+
+static int
+take_own_program(struct broker *b, const struct settings *s)
+{
+	const char *rights = "; run as root, or with CAP_BPF and CAP_NET_ADMIN";
+	int ret = b->map = slabio_xdp_create_map(b->queues);
+
+	if (ret >= 0)
+		ret = b->prog = slabio_xdp_load(b->map);
+	if (ret < 0)
+		return failed(
+			"load the XDP program for", s->iface, ret, ret == -EPERM ? rights : "");
+	ret = s->native ? attach(b, XDP_FLAGS_DRV_MODE) : -EOPNOTSUPP;
+	if (ret != 0 && s->generic && ret != -EBUSY && ret != -EEXIST)
+		ret = attach(b, XDP_FLAGS_SKB_MODE);
+	if (ret == 0)
+		return 0;
+	return failed("attach the XDP program to", s->iface, ret,
+		ret == -EBUSY || ret == -EEXIST
+			? "; another program is there: pin its map of sockets and give --xsk-map"
+		: ret == -EPERM ? rights
+				: "; try --mode generic");
+}
+
+static int
+take_pinned_map(struct broker *b, const char *path)
+{
+	struct bpf_map_info info = {0};
+	uint32_t len = sizeof(info);
+	int ret = b->map = bpf_obj_get(path);
+
+	if (ret >= 0)
+		ret = bpf_obj_get_info_by_fd(b->map, &info, &len);
+	if (ret < 0)
+		return failed("open the pinned map", path, ret, "");
+	if (info.type != BPF_MAP_TYPE_XSKMAP)
+		return failed("use the map", path, -EINVAL, "; expected one of type XSKMAP");
+	if (b->queues > info.max_entries)
+		b->queues = info.max_entries;
+	return 0;
+}
+
+/* ---- serving ---- */
+
+static int
+open_listener(struct broker *b, const struct settings *s)
+{
+	struct sockaddr_un at = {.sun_family = AF_UNIX};
+	const struct passwd *user = s->owner != NULL ? getpwnam(s->owner) : NULL;
+	const char *advice = "";
+	mode_t before;
+	int ret;
+
+	if (strlen(s->listen) >= sizeof(at.sun_path))
+		return failed("listen at", s->listen, -ENAMETOOLONG, "");
+	if (s->owner != NULL && user == NULL)
+		return failed("find the user", s->owner, -ENOENT, "");
+	memcpy(at.sun_path, s->listen, strlen(s->listen) + 1);
+	b->listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	/* nobody may connect before the file is whose it shall be */
+	before = umask(0777);
+	ret = b->listener < 0 ? -errno : 0;
+	if (ret == 0 && bind(b->listener, (const struct sockaddr *)&at, sizeof(at)) != 0) {
+		ret = -errno;
+		close(b->listener);
+		b->listener = -1;
+		if (ret == -EADDRINUSE)
+			advice = "; another slabio-xsk is there, or was killed: then remove the "
+				 "file";
+	}
+	umask(before);
+	if (ret == 0 &&
+		((user != NULL && chown(s->listen, user->pw_uid, user->pw_gid) != 0) ||
+			chmod(s->listen, s->file_mode) != 0 || listen(b->listener, 16) != 0))
+		ret = -errno;
+	return ret == 0 ? 0 : failed("listen at", s->listen, ret, advice);
+}
+
+/* Takes a request and the descriptor that came with it, or -1; false if it is none. */
+static bool
+take_request(int conn, struct slabio_xsk_request *request, int *fd)
+{
+	union one_fd control = {0};
+	struct iovec iov = {.iov_base = request, .iov_len = sizeof(*request)};
+	struct msghdr msg = {.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = sizeof(control)};
+	const ssize_t n = recvmsg(conn, &msg, MSG_CMSG_CLOEXEC);
+	const struct cmsghdr *c = n >= 0 ? CMSG_FIRSTHDR(&msg) : NULL;
+
+	*fd = -1;
+	/* there is room for one, and the kernel closes what there is no room for */
+	if (c != NULL && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
+		c->cmsg_len == CMSG_LEN(sizeof(*fd)))
+		memcpy(fd, CMSG_DATA(c), sizeof(*fd));
+	return n == sizeof(*request) && request->magic == SLABIO_XSK_MAGIC;
+}
+
+static int
+do_request(const struct broker *b, const struct slabio_xsk_request *request, int fd, int *give)
+{
+	int ret;
+
+	if (request->ifindex != b->ifindex || request->queue >= b->queues)
+		return -ERANGE;
+	switch (request->op) {
+	case SLABIO_XSK_SOCKET:
+		*give = socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0);
+		return *give >= 0 ? 0 : -errno;
+	case SLABIO_XSK_ENTER:
+		/* the kernel takes AF_XDP sockets only, and nobody is pushed out */
+		return fd < 0 ? -EBADF
+			      : bpf_map_update_elem(b->map, &request->queue, &fd, BPF_NOEXIST);
+	case SLABIO_XSK_LEAVE:
+		ret = bpf_map_delete_elem(b->map, &request->queue);
+		return ret == -ENOENT || ret == -EINVAL ? 0 : ret;
+	default:
+		return -ENOTSUP;
+	}
+}
+
+static void
+give_answer(int conn, int error, int fd)
+{
+	struct slabio_xsk_answer answer = {.magic = SLABIO_XSK_MAGIC, .error = error};
+	union one_fd control = {0};
+	struct iovec iov = {.iov_base = &answer, .iov_len = sizeof(answer)};
+	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+
+	if (fd >= 0) {
+		msg.msg_control = &control;
+		msg.msg_controllen = sizeof(control.room);
+		control.header = (struct cmsghdr){.cmsg_len = CMSG_LEN(sizeof(fd)),
+			.cmsg_level = SOL_SOCKET,
+			.cmsg_type = SCM_RIGHTS};
+		memcpy(CMSG_DATA(&control.header), &fd, sizeof(fd));
+	}
+	/* who does not listen any more has gone */
+	(void)sendmsg(conn, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+static void
+serve_one(const struct broker *b)
+{
+	const struct timeval limit = {.tv_usec = SLOW_MS * 1000};
+	int conn = accept4(b->listener, NULL, NULL, SOCK_CLOEXEC), fd = -1, give = -1;
+	struct slabio_xsk_request request = {0};
+
+	if (conn < 0)
+		return;
+	if (setsockopt(conn, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) == 0 &&
+		take_request(conn, &request, &fd)) {
+		int error = do_request(b, &request, fd, &give);
+
+		give_answer(conn, error, give);
+	}
+	if (give >= 0)
+		close(give);
+	if (fd >= 0)
+		close(fd);
+	close(conn);
+}
+
+static int
+serve(const struct broker *b, const struct settings *s)
+{
+	struct pollfd fds[2] = {{.fd = b->listener, .events = POLLIN}, {.events = POLLIN}};
+	sigset_t ends;
+
+	sigemptyset(&ends);
+	sigaddset(&ends, SIGINT);
+	sigaddset(&ends, SIGTERM);
+	if (sigprocmask(SIG_BLOCK, &ends, NULL) != 0)
+		return failed("wait for", "signals", -errno, "");
+	fds[1].fd = signalfd(-1, &ends, SFD_CLOEXEC);
+	if (fds[1].fd < 0)
+		return failed("wait for", "signals", -errno, "");
+	printf("slabio-xsk: %u queues of %s, at %s\n", b->queues, s->iface, s->listen);
+	fflush(stdout);
+	while (poll(fds, 2, -1) >= 0 || errno == EINTR) {
+		if (fds[1].revents != 0)
+			break;
+		if (fds[0].revents != 0)
+			serve_one(b);
+	}
+	close(fds[1].fd);
+	return 0;
+}
+
+static void
+close_all(struct broker *b, const struct settings *s)
+{
+	if (b->listener >= 0) {
+		unlink(s->listen);
+		close(b->listener);
+	}
+	if (b->link >= 0)
+		close(b->link);
+	if (b->prog >= 0)
+		close(b->prog);
+	if (b->map >= 0)
+		close(b->map);
+}
+
+static int
+run(const struct settings *s)
+{
+	struct broker b = {.map = -1, .prog = -1, .link = -1, .listener = -1};
+	int ret;
+
+	b.ifindex = strlen(s->iface) < IFNAMSIZ ? if_nametoindex(s->iface) : 0;
+	if (b.ifindex == 0)
+		return failed("find the interface", s->iface, -ENODEV, "");
+	b.queues = count_queues(s->iface);
+	ret = s->map_path != NULL ? take_pinned_map(&b, s->map_path) : take_own_program(&b, s);
+	if (ret == 0)
+		ret = open_listener(&b, s);
+	if (ret == 0)
+		ret = serve(&b, s);
+	close_all(&b, s);
+	return ret;
+}
+
+/* ---- options ---- */
+
+static int
+wrong_usage(const char *why, const char *what)
+{
+	fprintf(stderr, "slabio-xsk: %s%s; see slabio-xsk --help\n", why, what);
+	return 2;
+}
+
+static bool
+set_mode(struct settings *s, const char *mode)
+{
+	s->native = strcmp(mode, "generic") != 0;
+	s->generic = strcmp(mode, "native") != 0;
+	return strcmp(mode, "auto") == 0 || !s->native || !s->generic;
+}
+
+static bool
+set_file_mode(struct settings *s, const char *text)
+{
+	char *end;
+	unsigned long mode = strtoul(text, &end, 8);
+
+	s->file_mode = (unsigned int)mode;
+	return *text != '\0' && *end == '\0' && mode <= 0777;
+}
+
+int
+main(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{"iface", required_argument, NULL, 'i'},
+		{"listen", required_argument, NULL, 'l'},
+		{"owner", required_argument, NULL, 'o'},
+		{"file-mode", required_argument, NULL, 'f'},
+		{"mode", required_argument, NULL, 'm'},
+		{"xsk-map", required_argument, NULL, 'x'},
+		{"help", no_argument, NULL, 'h'},
+		{0},
+	};
+	struct settings s = {.file_mode = 0600, .native = true, .generic = true};
+	int c;
+
+	while ((c = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+		switch (c) {
+		case 'i':
+			s.iface = optarg;
+			break;
+		case 'l':
+			s.listen = optarg;
+			break;
+		case 'o':
+			s.owner = optarg;
+			break;
+		case 'x':
+			s.map_path = optarg;
+			break;
+		case 'f':
+			if (!set_file_mode(&s, optarg))
+				return wrong_usage("expected permissions in octal, found ", optarg);
+			break;
+		case 'm':
+			if (!set_mode(&s, optarg))
+				return wrong_usage(
+					"expected --mode auto, native or generic, found ", optarg);
+			break;
+		case 'h':
+			usage(stdout);
+			return 0;
+		default:
+			return 2;
+		}
+	}
+	if (optind < argc)
+		return wrong_usage("unexpected argument ", argv[optind]);
+	if (s.iface == NULL || s.listen == NULL)
+		return wrong_usage("expected --iface and --listen", "");
+	return run(&s) == 0 ? 0 : 1;
+}

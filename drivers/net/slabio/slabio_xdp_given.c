@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the slabio authors
+ */
+
+/*
+ * Sockets that another process creates and enters into its map: slabio-xsk, which has the rights
+ * that this process has not. See slabio_xsk_broker.h.
+ */
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "slabio_xdp.h"
+#include "slabio_xsk_broker.h"
+
+/* It answers at once, or is not well. */
+#define ANSWER_S 2
+
+union one_fd {
+	struct cmsghdr header;
+	char room[CMSG_SPACE(sizeof(int))];
+};
+
+static int
+reach(const char *path)
+{
+	struct sockaddr_un to = {.sun_family = AF_UNIX};
+	const struct timeval limit = {.tv_sec = ANSWER_S};
+	int fd, ret;
+
+	if (strlen(path) >= sizeof(to.sun_path))
+		return -ENAMETOOLONG;
+	memcpy(to.sun_path, path, strlen(path) + 1);
+	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) == 0 &&
+		setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) == 0 &&
+		connect(fd, (const struct sockaddr *)&to, sizeof(to)) == 0)
+		return fd;
+	ret = -errno;
+	close(fd);
+	return ret;
+}
+
+static int
+put_request(int conn, const struct slabio_xsk_request *request, int fd)
+{
+	union one_fd control = {0};
+	struct iovec iov = {.iov_base = (void *)(uintptr_t)request, .iov_len = sizeof(*request)};
+	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+
+	if (fd >= 0) {
+		msg.msg_control = &control;
+		msg.msg_controllen = sizeof(control.room);
+		control.header = (struct cmsghdr){.cmsg_len = CMSG_LEN(sizeof(fd)),
+			.cmsg_level = SOL_SOCKET,
+			.cmsg_type = SCM_RIGHTS};
+		memcpy(CMSG_DATA(&control.header), &fd, sizeof(fd));
+	}
+	return sendmsg(conn, &msg, MSG_NOSIGNAL) == sizeof(*request) ? 0 : -errno;
+}
+
+/* 0 or a negative errno; a descriptor that came with the answer, or -1, in any case. */
+static int
+take_answer(int conn, int *fd)
+{
+	union one_fd control = {0};
+	struct slabio_xsk_answer answer = {0};
+	struct iovec iov = {.iov_base = &answer, .iov_len = sizeof(answer)};
+	struct msghdr msg = {.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = sizeof(control)};
+	const ssize_t n = recvmsg(conn, &msg, MSG_CMSG_CLOEXEC);
+	const struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+
+	*fd = -1;
+	if (n < 0)
+		return errno == EAGAIN ? -ETIMEDOUT : -errno;
+	if (c != NULL && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
+		c->cmsg_len == CMSG_LEN(sizeof(*fd)))
+		memcpy(fd, CMSG_DATA(c), sizeof(*fd));
+	if (n != sizeof(answer) || answer.magic != SLABIO_XSK_MAGIC || answer.error > 0)
+		return -EPROTO;
+	return answer.error;
+}
+
+static int
+ask(const char *path, enum slabio_xsk_op op, int ifindex, uint32_t queue, int with, int *got)
+{
+	const struct slabio_xsk_request request = {
+		.magic = SLABIO_XSK_MAGIC, .op = op, .ifindex = (uint32_t)ifindex, .queue = queue};
+	int conn = reach(path), ret;
+
+	*got = -1;
+	if (conn < 0)
+		return conn;
+	ret = put_request(conn, &request, with);
+	if (ret == 0)
+		ret = take_answer(conn, got);
+	close(conn);
+	if (*got >= 0 && (ret != 0 || op != SLABIO_XSK_SOCKET)) {
+		close(*got);
+		*got = -1;
+	}
+	return ret;
+}
+
+int
+slabio_xdp_given_socket(const char *path, int ifindex, uint32_t queue)
+{
+	int domain = 0, fd, ret = ask(path, SLABIO_XSK_SOCKET, ifindex, queue, -1, &fd);
+	socklen_t len = sizeof(domain);
+
+	if (ret != 0)
+		return ret;
+	if (fd >= 0 && getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 &&
+		domain == AF_XDP)
+		return fd;
+	if (fd >= 0)
+		close(fd);
+	return -EPROTO;
+}
+
+int
+slabio_xdp_given_enter(const char *path, int ifindex, uint32_t queue, int fd)
+{
+	int none;
+
+	return ask(path, SLABIO_XSK_ENTER, ifindex, queue, fd, &none);
+}
+
+int
+slabio_xdp_given_leave(const char *path, int ifindex, uint32_t queue)
+{
+	int none;
+
+	return ask(path, SLABIO_XSK_LEAVE, ifindex, queue, -1, &none);
+}
