@@ -26,6 +26,7 @@
 #define ARG_PROG_NAME  "xdp_prog_name"
 #define ARG_XSK_MAP    "xsk_map"
 #define ARG_XSK_SOCKET "xsk_socket"
+#define ARG_META       "xdp_meta"
 #define ARG_MAC	       "mac"
 
 /* One line for each argument, those of a back end together: this is what messages and tools show. */
@@ -36,7 +37,7 @@
 	ARG_IFACE "=<interface> " ARG_MODE "=<auto|zerocopy|copy|native|generic> " ARG_START \
 		  "=<int> " ARG_COUNT "=<int> " ARG_BUSY_POLL "=<int> " ARG_PROG             \
 		  "=<file> " ARG_PROG_NAME "=<name> " ARG_XSK_MAP "=<file> " ARG_XSK_SOCKET  \
-		  "=<file> "
+		  "=<file> " ARG_META "=<on|off> "
 #define PARAMS_COMMON ARG_MAC "=<xx:xx:xx:xx:xx:xx>"
 #define PARAMS	      PARAMS_PCAP PARAMS_XDP PARAMS_COMMON
 
@@ -226,6 +227,16 @@ set_xsk_socket(const char *name, const char *key, const char *value, struct slab
 }
 
 static int
+set_meta(const char *name, const char *key, const char *value, struct slabio_args *args)
+{
+	args->xdp_meta = strcmp(value, "on") == 0;
+	if (args->xdp_meta || strcmp(value, "off") == 0)
+		return given_once(name, key, value, args, SLABIO_XDP_ARG_META);
+	SLABIO_LOG(ERR, "%s: expected %s= with on or off, found '%s'", name, key, value);
+	return -EINVAL;
+}
+
+static int
 set_mac(const char *name, const char *key __rte_unused, const char *value, struct slabio_args *args)
 {
 	if (args->has_mac) {
@@ -263,6 +274,7 @@ static const struct {
 	{ARG_PROG_NAME, set_prog_name},
 	{ARG_XSK_MAP, set_xsk_map},
 	{ARG_XSK_SOCKET, set_xsk_socket},
+	{ARG_META, set_meta},
 	/* any back end */
 	{ARG_MAC, set_mac},
 };
@@ -312,6 +324,14 @@ check_program(const char *name, const struct slabio_args *args)
 			"%s: expected " ARG_MODE "=auto, zerocopy or copy beside %s=: how the "
 			"program is attached is not the port's choice",
 			name, args->xsk_map != NULL ? ARG_XSK_MAP : ARG_XSK_SOCKET);
+		return -EINVAL;
+	}
+	if (args->xdp_meta && args->xdp_prog == NULL && args->xsk_map == NULL &&
+		args->xsk_socket == NULL) {
+		SLABIO_LOG(ERR,
+			"%s: expected " ARG_PROG "=, " ARG_XSK_MAP "= or " ARG_XSK_SOCKET
+			"= beside " ARG_META "=on: the driver's own program gives no metadata",
+			name);
 		return -EINVAL;
 	}
 	return 0;

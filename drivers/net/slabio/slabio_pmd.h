@@ -72,6 +72,7 @@ enum slabio_rx_stat {
 	SLABIO_RX_XSK_RING_FULL,
 	SLABIO_RX_XSK_FILL_EMPTY,
 	SLABIO_RX_XSK_INVALID,
+	SLABIO_RX_NO_META,
 	SLABIO_RX_IS_ZERO_COPY,
 	SLABIO_RX_IS_NATIVE,
 	SLABIO_RX_IS_MULTI_BUFFER,
@@ -152,6 +153,7 @@ enum slabio_xdp_arg {
 	SLABIO_XDP_ARG_START = 2,
 	SLABIO_XDP_ARG_COUNT = 4,
 	SLABIO_XDP_ARG_BUSY = 8,
+	SLABIO_XDP_ARG_META = 32,
 	SLABIO_XDP_ARG_PROG = 16 /* any of those that name a program */
 };
 
@@ -175,6 +177,7 @@ struct slabio_args {
 	char *xdp_prog;	     /* an object file */
 	char *xdp_prog_name; /* which of the programs in it */
 	char *xsk_map;	     /* a pinned map */
+	bool xdp_meta;	     /* the program puts metadata before each packet */
 	char *xsk_socket;    /* of a process that gives sockets */
 	uint32_t xdp_given;  /* which arguments were, as bits of enum slabio_xdp_arg */
 };

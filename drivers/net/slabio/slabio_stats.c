@@ -32,6 +32,7 @@ static const char *const rx_names[SLABIO_RX_STATS] = {
 	[SLABIO_RX_XSK_RING_FULL] = "xsk_ring_full",
 	[SLABIO_RX_XSK_FILL_EMPTY] = "xsk_fill_ring_empty",
 	[SLABIO_RX_XSK_INVALID] = "xsk_invalid_descriptors",
+	[SLABIO_RX_NO_META] = "no_metadata",
 	[SLABIO_RX_IS_ZERO_COPY] = "is_zero_copy",
 	[SLABIO_RX_IS_NATIVE] = "is_native",
 	[SLABIO_RX_IS_MULTI_BUFFER] = "is_multi_buffer",

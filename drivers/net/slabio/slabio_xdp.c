@@ -151,6 +151,8 @@ xdp_info(const struct rte_eth_dev *eth, struct rte_eth_dev_info *info)
 	const struct slabio_xdp_port *port = port_of(eth);
 
 	info->rx_offload_capa = RTE_ETH_RX_OFFLOAD_SCATTER | SLABIO_RX_SOFT;
+	if (args_of(eth)->xdp_meta)
+		info->rx_offload_capa |= RTE_ETH_RX_OFFLOAD_TIMESTAMP;
 	info->tx_offload_capa |= SLABIO_TX_SOFT;
 	info->rx_desc_lim.nb_min = 16;
 	info->rx_desc_lim.nb_max = 32768;
@@ -357,6 +359,7 @@ start_queue(struct rte_eth_dev *eth, uint16_t i)
 		slabio_xdp_socket_close(q, eth->data->name, port->netif.index, args->xsk_socket);
 		return ret;
 	}
+	q->rx.meta = args->xdp_meta;
 	dev->rxq[i].be = q->has_rx ? &q->rx : NULL;
 	dev->txq[i].be = q->has_tx ? &q->tx : NULL;
 	return 0;

@@ -18,6 +18,7 @@
  *     slabio_xdp_given.c   sockets and a program that another process has
  *     slabio_xdp_others.c  one that is in the way
  *     slabio_xdp_rx.c      receive burst
+ *     slabio_xdp_meta.h    what the program says of a packet
  *     slabio_xdp_tx.c      transmit burst
  *     slabio_xdp_intr.c    receive interrupts
  *     slabio_netif.c       what there is to an interface: link, MTU, address, modes
@@ -65,6 +66,7 @@ struct slabio_xdp_rx {
 	uint32_t idle;	/* polls that found nothing */
 	uint16_t tag;
 	bool busy_poll;
+	bool meta; /* the program puts metadata before each packet */
 	int fd;
 	struct rte_mbuf *head; /* a packet whose last frame has not come yet */
 	struct rte_mbuf *tail;

@@ -15,6 +15,7 @@
 
 #include "slabio_offload.h"
 #include "slabio_xdp.h"
+#include "slabio_xdp_meta.h"
 
 /* An idle queue looks now and then whether what was sent is. */
 #define IDLE_CHECK 64
@@ -176,6 +177,8 @@ slabio_xdp_rx_burst(void *queue, struct rte_mbuf **pkts, uint16_t n)
 			continue;
 		}
 		fill_in(rx, m, offset, len);
+		if (unlikely(rx->meta && rx->head == NULL))
+			slabio_xdp_take_meta(q, m);
 		bytes += len;
 		if (unlikely((d->options & XDP_PKT_CONTD) || rx->head != NULL)) {
 			m = add_frame(q, rx, m, d->options & XDP_PKT_CONTD);

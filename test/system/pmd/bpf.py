@@ -19,7 +19,8 @@ def compiled(folder, *macros):
     need("clang")
     path = os.path.join(folder, "-".join(["user", *macros]) + ".o")
     includes = f"/usr/include/{platform.machine()}-linux-gnu"
-    made = subprocess.run(["clang", "-O2", "-g", "-target", "bpf", "-I", includes, *(f"-D{m}" for m in macros),
+    made = subprocess.run(["clang", "-O2", "-g", "-target", "bpf", "-I", includes,
+                           "-I", os.path.join(TOP, "lib", "include"), *(f"-D{m}" for m in macros),
                            "-c", SOURCE, "-o", path], capture_output=True, text=True, check=False)
     if made.returncode != 0 and "No available targets" in made.stderr:
         raise Skip("clang has no BPF target")

@@ -62,6 +62,38 @@ udp_only(struct xdp_md *ctx)
 }
 #endif
 
+#ifdef METADATA
+#include <slabio/xdp_meta.h>
+
+/* Everything, with metadata made from the last byte of the source address; with none for 0. */
+SEC("xdp.frags")
+int
+with_metadata(struct xdp_md *ctx)
+{
+	struct sio_xdp_meta *meta;
+	struct ethhdr *eth;
+	__u8 number;
+
+	eth = (void *)(long)ctx->data;
+	if ((void *)(eth + 1) > (void *)(long)ctx->data_end)
+		return XDP_PASS;
+	number = eth->h_source[5];
+	if (number != 0) {
+		if (bpf_xdp_adjust_meta(ctx, -(int)sizeof(*meta)) != 0)
+			return XDP_DROP;
+		meta = (void *)(long)ctx->data_meta;
+		if ((void *)(meta + 1) > (void *)(long)ctx->data)
+			return XDP_DROP;
+		meta->timestamp = 1000000000ULL + number;
+		meta->hash = 0xabcd0000 + number;
+		meta->mark = 0x4200 + number;
+		meta->flags = number % 8;
+		meta->magic = SIO_XDP_META_MAGIC;
+	}
+	return (int)bpf_redirect_map(&xsks_map, ctx->rx_queue_index, XDP_PASS);
+}
+#endif
+
 #ifdef TWO_PROGRAMS
 SEC("xdp")
 int

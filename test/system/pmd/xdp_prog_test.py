@@ -7,6 +7,7 @@ else has attached; one whose map of sockets is pinned."""
 import contextlib
 import errno
 import os
+import re
 import socket
 import struct
 
@@ -14,6 +15,7 @@ from bpf import Loaded, bpffs, compiled
 from live_test import Wire, ip, untagged
 from testpmd import BUILD, Program, Skip, check, data, equal, need, wait_for
 from xdplab import Port, main, pairs, program_of, same
+import pcapcmp
 
 def udp(packet):
     return packet.data[12:14] == b"\x08\x00" and packet.data[23] == 17
@@ -219,6 +221,38 @@ def with_a_pinned_map_raw_sockets_are_the_only_right_needed(folder):
                   "cannot set the MTU of a0 from 1500 to 3000", "or with CAP_NET_ADMIN")], **needs)
 
 
+def a_program_tells_time_hash_and_mark_of_a_packet(folder):
+    pairs("a")
+    path = compiled(folder, "METADATA")
+    template = next(p.data for p in untagged(300) if udp(p))
+    pkts = [pcapcmp.Packet(template[:6] + bytes([2, 0, 0, 0, 0, i]) + template[12:]) for i in range(16)]
+    for mode in ("native", "generic"):
+        with Wire("a1") as wire, Port([f"net_slabio0,iface=a0,mode={mode},xdp_prog={path},"
+                                       "xdp_prog_name=with_metadata,xdp_meta=on"],
+                                      options=["--rx-offloads=0x4000"]) as pmd:
+            pmd.commands("set fwd rxonly", "set verbose 1", "start")
+            since = len(pmd.output)
+            # twice, so that frames that had metadata before are there too, with other packets
+            wire.send(pkts + pkts[::-1])
+            stats = pmd.wait_stats(0, "all", rx_good_packets=2 * len(pkts))
+            equal(stats["rx_q0_no_metadata"], 2, f"packets without metadata, {mode}")
+            found = re.findall(r"src=02:00:00:00:00:([0-9A-F]{2}) - dst=(.*)", pmd.output[since:])
+            equal([int(number, 16) for number, _ in found], [*range(16), *reversed(range(16))], "packets")
+            for number, text in ((int(number, 16), text) for number, text in found):
+                for bit, expected in ((1, f"timestamp {1000000000 + number}"), (2, f"RSS hash=0x{0xabcd0000 + number:x}"),
+                                      (4, f"ID=0x{0x4200 + number:x}")):
+                    word = expected.split("=")[0].split(" ")[0]
+                    if number % 8 & bit:
+                        check(expected in text, f"packet {number}, {mode}: expected {expected!r} in {text!r}")
+                    else:
+                        check(word not in text, f"packet {number}, {mode}: found {word!r} in {text!r}")
+            pmd.commands("set verbose 0", "stop", "port stop all")
+            pmd.mbufs_back()
+            pmd.quit()
+    refused([("iface=a0,xdp_meta=on", "expected xdp_prog=, xsk_map= or xsk_socket= beside xdp_meta=on"),
+             ("iface=a0,xdp_meta=1", "expected xdp_meta= with on or off, found '1'")])
+
+
 class Broker(Program):
     """A slabio-xsk, which has the rights that a port without them needs."""
 
@@ -356,6 +390,7 @@ if __name__ == "__main__":
          another_program_on_the_interface_is_named_and_left_alone,
          the_pinned_map_of_a_program_that_is_there_will_do,
          with_a_pinned_map_raw_sockets_are_the_only_right_needed,
+         a_program_tells_time_hash_and_mark_of_a_packet,
          sockets_given_by_another_process_need_no_right_at_all,
          another_process_gives_sockets_of_a_users_program_too,
          what_others_say_to_it_is_checked,
