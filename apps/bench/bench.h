@@ -71,6 +71,7 @@ struct bench_options {
 	char subject[BENCH_NAME_LEN];
 	struct bench_names rivals; /* HANDLER or HANDLER+CACHE */
 	const char *json, *csv, *plot;
+	bool realtime; /* measured threads with a CPU each give way to no other program */
 };
 
 extern struct bench_options bench_options;
@@ -130,6 +131,14 @@ extern double bench_lost; /* the greatest such part in the last run; who runs th
 int bench_run_quietly(bench_run run, void *arg, double *value, unsigned int *disturbed);
 /* What the calling thread has had of its CPU so far, in ns. */
 uint64_t bench_cpu_ns(void);
+/*
+ * Before and after what is measured, by the calling thread. With --realtime it runs before all
+ * others of its CPU meanwhile. Never where threads share a CPU: the first one would have it for good.
+ */
+void bench_first(bool crowded);
+void bench_as_others(void);
+/* Whether this process may do that; if not, says why. */
+bool bench_first_possible(void);
 /* Remembers what a thread lost of a stretch of time. */
 void bench_lost_add(uint64_t wall_ns, uint64_t cpu_ns);
 

@@ -5,7 +5,9 @@
 /* Interleaved pairs, medians and spreads. */
 
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include "bench.h"
 
@@ -51,6 +53,44 @@ bench_cpu_ns(void)
 
 	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
 	return (uint64_t)t.tv_sec * UINT64_C(1000000000) + (uint64_t)t.tv_nsec;
+}
+
+/* Above all that is not of real time; the kernel leaves the others a twentieth of each second. */
+#define FIRST_PRIORITY 50
+
+static int
+schedule(int policy, int priority)
+{
+	const struct sched_param param = {.sched_priority = priority};
+
+	return sched_setscheduler(0, policy, &param);
+}
+
+void
+bench_first(bool crowded)
+{
+	if (crowded)
+		schedule(SCHED_OTHER, 0);
+	else if (bench_options.realtime)
+		schedule(SCHED_FIFO, FIRST_PRIORITY);
+}
+
+void
+bench_as_others(void)
+{
+	if (bench_options.realtime)
+		schedule(SCHED_OTHER, 0);
+}
+
+bool
+bench_first_possible(void)
+{
+	if (schedule(SCHED_FIFO, FIRST_PRIORITY) == 0)
+		return schedule(SCHED_OTHER, 0) == 0;
+	bench_error("--realtime: %s; it needs root or CAP_SYS_NICE, and a real-time budget in its "
+		    "control group",
+		strerror(errno));
+	return false;
 }
 
 void

@@ -30,6 +30,7 @@ enum {
 	OPT_JSON,
 	OPT_CSV,
 	OPT_PLOT,
+	OPT_REALTIME,
 };
 
 static const struct option long_options[] = {
@@ -49,6 +50,7 @@ static const struct option long_options[] = {
 	{"json", required_argument, NULL, OPT_JSON},
 	{"csv", required_argument, NULL, OPT_CSV},
 	{"plot", required_argument, NULL, OPT_PLOT},
+	{"realtime", no_argument, NULL, OPT_REALTIME},
 	{"help", no_argument, NULL, 'h'},
 	{NULL, 0, NULL, 0},
 };
@@ -87,6 +89,8 @@ bench_usage(FILE *to)
 		"1024)\n"
 		"  --json FILE, --csv FILE    all figures\n"
 		"  --plot FILE.svg            a picture of the ratios, drawn by gnuplot\n"
+		"  --realtime                 runs give way to no other program of the machine "
+		"(root)\n"
 		"\n"
 		"EAL gets two lcores for each CPU, so that the last half of them shares CPUs with "
 		"the first,\n"
@@ -294,6 +298,9 @@ one_option(int c, char *arg)
 	case OPT_PLOT:
 		o->plot = arg;
 		return true;
+	case OPT_REALTIME:
+		o->realtime = true;
+		return bench_first_possible();
 	case 'h':
 		bench_usage(stdout);
 		exit(0);

@@ -82,6 +82,7 @@ member(struct bench_team *team, unsigned int me)
 	unsigned int spins = 0;
 	uint64_t cpu_ns, began;
 
+	bench_first(team->crowded);
 	/* acq_rel: the last one sees that all are here; partner: the others' additions */
 	if (atomic_fetch_add_explicit(&team->arrived, 1, memory_order_acq_rel) + 1 == team->n) {
 		uint64_t us = team->us != 0 ? team->us : bench_options.ms * UINT64_C(1000);
@@ -99,6 +100,7 @@ member(struct bench_team *team, unsigned int me)
 	team->member[me].ended = rte_rdtsc();
 	team->member[me].cpu_ns = bench_cpu_ns() - cpu_ns;
 	team->member[me].began = began;
+	bench_as_others();
 }
 
 struct start {
