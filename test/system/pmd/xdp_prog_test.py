@@ -234,19 +234,27 @@ def a_program_tells_time_hash_and_mark_of_a_packet(folder):
             since = len(pmd.output)
             # twice, so that frames that had metadata before are there too, with other packets
             wire.send(pkts + pkts[::-1])
-            stats = pmd.wait_stats(0, "all", rx_good_packets=2 * len(pkts))
-            equal(stats["rx_q0_no_metadata"], 2, f"packets without metadata, {mode}")
-            found = re.findall(r"src=02:00:00:00:00:([0-9A-F]{2}) - dst=(.*)", pmd.output[since:])
+
+            def said():
+                # no command before all is said: it would come into the middle of a line
+                pmd.pump(0.05)
+                lines = re.findall(r"src=02:00:00:00:00:([0-9A-F]{2}) - dst=(.*)\n", pmd.output[since:])
+                return lines if len(lines) >= 2 * len(pkts) else None
+
+            found = wait_for(said, f"all packets, {mode}")
+            pmd.command("set verbose 0")
+            equal(pmd.stats(0)["rx_q0_no_metadata"], 2, f"packets without metadata, {mode}")
             equal([int(number, 16) for number, _ in found], [*range(16), *reversed(range(16))], "packets")
             for number, text in ((int(number, 16), text) for number, text in found):
-                for bit, expected in ((1, f"timestamp {1000000000 + number}"), (2, f"RSS hash=0x{0xabcd0000 + number:x}"),
+                for bit, expected in ((1, f"timestamp {1000000000 + number}"),
+                                      (2, f"RSS hash=0x{0xabcd0000 + number:x}"),
                                       (4, f"ID=0x{0x4200 + number:x}")):
                     word = expected.split("=")[0].split(" ")[0]
                     if number % 8 & bit:
                         check(expected in text, f"packet {number}, {mode}: expected {expected!r} in {text!r}")
                     else:
                         check(word not in text, f"packet {number}, {mode}: found {word!r} in {text!r}")
-            pmd.commands("set verbose 0", "stop", "port stop all")
+            pmd.commands("stop", "port stop all")
             pmd.mbufs_back()
             pmd.quit()
     refused([("iface=a0,xdp_meta=on", "expected xdp_prog=, xsk_map= or xsk_socket= beside xdp_meta=on"),
