@@ -444,7 +444,7 @@ parts_of(struct job *job)
 static int
 run_pair(struct job *subject, struct job *control, unsigned int rounds, unsigned int *disturbed)
 {
-	unsigned int again = 2 * rounds;
+	unsigned int again = 2 * (rounds - 1);
 	double ns[ROUNDS(10000)];
 	int ret = 0;
 

@@ -21,7 +21,7 @@ else
 fi
 
 # shellcheck disable=SC2086 # options are several words
-timeout -k 5 100 "$bench" $memory --pairs 1 --ms 2 --objects 4095 --bulk 1,32 \
+timeout -k 5 150 "$bench" $memory --pairs 1 --ms 2 --objects 4095 --bulk 1,32 \
 	--rival ring_mp_mc,stack --json "$LOG.json" --csv "$LOG.csv" >"$LOG" 2>&1 </dev/null ||
 	fail "slabio-bench: exit status $?"
 
