@@ -226,10 +226,15 @@ move_victim(struct crash_scene *s, pid_t victim, const struct plan *plan)
 	const char *what = "the window was not met";
 	int rc;
 
+	/* a partner must have its turns */
+	if (s->mode != CRASH_BUSY)
+		step_first(victim, true);
 	if (plan->record)
 		rc = step_record(victim, (struct step_trace *)(uintptr_t)plan->trace, &what);
 	else
 		rc = step_to(victim, plan->trace, plan->k, &what);
+	if (s->mode != CRASH_BUSY)
+		step_first(victim, false);
 	if (rc < 0)
 		crash_fault(s, CRASH_WRONG, "%s", what);
 	atomic_store(&s->shared->past_end, rc == 1);
@@ -246,6 +251,8 @@ scene_main(struct crash_scene *s, const struct plan *plan)
 
 	if (pipe2(go, O_CLOEXEC) != 0)
 		crash_fault(s, CRASH_WRONG, "no pipe");
+	if (c->world != NULL)
+		c->world(s);
 	if (!c->fork_late)
 		victim = fork_victim(s, go);
 	if (s->mode == CRASH_BUSY && !plan->record)

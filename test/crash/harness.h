@@ -92,6 +92,11 @@ struct crash_case {
 	const char *through;
 	const void *arg;
 	/**
+	 * Survivor, before it forks anybody: makes memory that all processes of the scene have at
+	 * the same address, and processes of its own that come in later.
+	 */
+	void (*world)(struct crash_scene *s);
+	/**
 	 * Survivor: makes fresh objects. The victim was forked before, so it has inherited nothing.
 	 */
 	void (*setup)(struct crash_scene *s);

@@ -3,11 +3,13 @@
  */
 
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/ptrace.h>
 #include <sys/uio.h>
 #include <sys/user.h>
@@ -24,6 +26,12 @@
  * do not touch.
  */
 #define RANGE_BYTES_MAX (256ul << 10)
+#define WATCHES_MAX	8
+#define VDSO_SIZE	8192u
+
+/* What was named by step_watch(). */
+static struct iovec watches[WATCHES_MAX];
+static unsigned int n_watches;
 
 /*
  * Both marks are breakpoint instructions; after the first one the address is the beginning of the
@@ -122,6 +130,46 @@ step_begin(pid_t pid)
 	return 0;
 }
 
+void
+step_watch(const void *addr, size_t len)
+{
+	if (n_watches < WATCHES_MAX && len > 0)
+		watches[n_watches++] = (struct iovec){(void *)(uintptr_t)addr, len};
+}
+
+/** Adds what was named of a mapping. @return how many */
+static unsigned int
+watched_ranges(unsigned long from, unsigned long to, struct iovec *ranges, unsigned int room)
+{
+	unsigned int n = 0;
+
+	for (unsigned int i = 0; i < n_watches && n < room; i++) {
+		const unsigned long at = (unsigned long)watches[i].iov_base;
+
+		if (at < from || at >= to)
+			continue;
+		ranges[n] = watches[i];
+		if (ranges[n].iov_len > to - at)
+			ranges[n].iov_len = to - at;
+		if (ranges[n].iov_len > RANGE_BYTES_MAX)
+			ranges[n].iov_len = RANGE_BYTES_MAX;
+		n++;
+	}
+	return n;
+}
+
+/*
+ * The kernel's code in every process: reads of the clock, which begin again when the clock was moved
+ * on meanwhile. Looked at after each step, they would hardly ever end; they write nothing shared.
+ */
+static bool
+in_vdso(uint64_t address)
+{
+	const uint64_t vdso = getauxval(AT_SYSINFO_EHDR);
+
+	return vdso != 0 && address - vdso < VDSO_SIZE;
+}
+
 /**
  * The writable shared mappings of a process, that of the record excepted: what it can leave behind.
  */
@@ -139,10 +187,17 @@ shared_ranges(pid_t pid, const struct step_trace *trace, struct iovec *ranges)
 		return 0;
 	while (fgets(line, sizeof(line), f) != NULL && n < RANGES_MAX) {
 		unsigned long from, to;
+		unsigned int watched;
 		char perm[5];
 
 		if (sscanf(line, "%lx-%lx %4s", &from, &to, perm) != 3 || perm[1] != 'w' ||
 			perm[3] != 's' || (from <= record && record < to))
+			continue;
+		watched = to - from > RANGE_BYTES_MAX
+				  ? watched_ranges(from, to, &ranges[n], RANGES_MAX - n)
+				  : 0;
+		n += watched;
+		if (watched > 0)
 			continue;
 		ranges[n].iov_base = (void *)from;
 		ranges[n++].iov_len = to - from < RANGE_BYTES_MAX ? to - from : RANGE_BYTES_MAX;
@@ -171,6 +226,16 @@ digest(pid_t pid, const struct iovec *ranges, unsigned int n)
 	return h;
 }
 
+void
+step_first(pid_t pid, bool on)
+{
+	const struct sched_param param = {.sched_priority = on ? 1 : 0};
+	const int policy = on ? SCHED_RR | SCHED_RESET_ON_FORK : SCHED_OTHER;
+
+	if (sched_setscheduler(0, policy, &param) == 0)
+		sched_setscheduler(pid, policy, &param);
+}
+
 int
 step_record(pid_t pid, struct step_trace *trace, const char **what)
 {
@@ -183,7 +248,7 @@ step_record(pid_t pid, struct step_trace *trace, const char **what)
 	trace->n = 0;
 	trace->overflow = false;
 	for (;;) {
-		uint64_t rip = rip_of(pid), now;
+		uint64_t rip = rip_of(pid), now = state;
 		uint8_t mark = 0;
 		int rc;
 
@@ -191,7 +256,8 @@ step_record(pid_t pid, struct step_trace *trace, const char **what)
 			mark |= STEP_SYSCALL;
 			n_ranges = shared_ranges(pid, trace, ranges);
 		}
-		now = digest(pid, ranges, n_ranges);
+		if (trace->n == 0 || !in_vdso(trace->rip[trace->n - 1]))
+			now = digest(pid, ranges, n_ranges);
 		if (now != state)
 			mark |= STEP_CHANGED;
 		state = now;
@@ -313,6 +379,20 @@ step_possible(void)
 	return false;
 }
 
+void
+step_watch(const void *addr, size_t len)
+{
+	(void)addr;
+	(void)len;
+}
+
+void
+step_first(pid_t pid, bool on)
+{
+	(void)pid;
+	(void)on;
+}
+
 int
 step_traceme(void)
 {
@@ -330,6 +410,16 @@ step_begin(pid_t pid)
 {
 	(void)pid;
 	return -ENOSYS;
+}
+
+void
+step_first(pid_t pid, bool on)
+{
+	const struct sched_param param = {.sched_priority = on ? 1 : 0};
+	const int policy = on ? SCHED_RR | SCHED_RESET_ON_FORK : SCHED_OTHER;
+
+	if (sched_setscheduler(0, policy, &param) == 0)
+		sched_setscheduler(pid, policy, &param);
 }
 
 int

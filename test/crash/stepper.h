@@ -16,6 +16,7 @@
  */
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -36,6 +37,12 @@ struct step_trace {
 
 /** True if this machine can do it at all. */
 bool step_possible(void);
+
+/**
+ * Tracer: of the large shared mapping that this memory lies in, the record looks at this and what
+ * else was named, not at its beginning. For memory that the victim maps at the same address.
+ */
+void step_watch(const void *addr, size_t len);
 
 /** Victim: lets its parent trace it. */
 int step_traceme(void);
@@ -64,6 +71,13 @@ int step_to(pid_t pid, const struct step_trace *trace, uint32_t k, const char **
 
 /** Lets the victim run on, untraced. */
 void step_release(pid_t pid);
+
+/**
+ * Tracer: it and the victim go before everybody else on the machine, or no more, as far as they
+ * may. Where two processes take turns at each instruction, a machine that is busy makes each turn
+ * wait for the end of somebody's time slice: a hundred times longer than the step takes.
+ */
+void step_first(pid_t pid, bool on);
 
 /** Name and offset of the function at an address of this program, or where it lies otherwise. */
 void step_symbol(uint64_t address, char *buf, size_t len);
