@@ -71,12 +71,104 @@ give_addresses(const uint32_t *handles, unsigned int n)
 	return sio_pool_give_ptr(view.pool, blocks, n);
 }
 
+static int
+library_take(struct crash_scene *s, uint32_t *handles, unsigned int n)
+{
+	return start_of(s)->same_map ? take_addresses(s, handles, n)
+				     : sio_pool_take(view.pool, handles, n);
+}
+
+static void
+library_give(struct crash_scene *s, const uint32_t *handles, unsigned int n)
+{
+	if (start_of(s)->same_map)
+		crash_ok(s, give_addresses(handles, n));
+	else
+		crash_ok(s, sio_pool_give(view.pool, handles, n));
+}
+
+static void
+library_attach(struct crash_scene *s)
+{
+	const struct sio_pool_attach_opts opts = {.sz = sizeof(opts)};
+
+	crash_ok(s, sio_pool_attach(s->name, &opts, &view.pool));
+}
+
+static void
+library_create(struct crash_scene *s)
+{
+	struct sio_pool_opts opts;
+
+	pool_scene_opts(s, &opts);
+	crash_ok(s, sio_pool_create(&opts, &view.pool));
+	if (start_of(s)->same_map) {
+		crash_ok(s, sio_pool_add_memory(view.pool, lent, sizeof(lent[0]), BLOCKS));
+		crash_ok(s, sio_pool_publish(view.pool));
+	}
+}
+
+static void
+library_thread_end(struct crash_scene *s)
+{
+	(void)s;
+	sio_pool_thread_end(view.pool);
+}
+
+static void
+library_leave(struct crash_scene *s)
+{
+	(void)s;
+	sio_pool_detach(view.pool);
+}
+
+static void
+library_audit(struct crash_scene *s, struct sio_audit_report *report)
+{
+	struct sio_audit *audit;
+
+	crash_ok(s, sio_audit_begin(view.pool, &audit));
+	sio_audit_end(audit, report);
+}
+
+static void
+library_recover(struct crash_scene *s)
+{
+	struct sio_recover_report recovered, again;
+
+	crash_ok(s, sio_pool_recover(view.pool, &recovered));
+	crash_check(s, recovered.left == 0 && recovered.buried == recovered.dead_members);
+	crash_ok(s, sio_pool_recover(view.pool, &again));
+	crash_check(
+		s, again.dead_members + again.magazines + again.shards + again.blocks_hands == 0);
+}
+
+static void
+library_destroy(struct crash_scene *s)
+{
+	(void)s;
+	sio_pool_destroy(view.pool);
+}
+
+static const struct pool_ways library_ways = {
+	.create = library_create,
+	.attach = library_attach,
+	.take = library_take,
+	.give = library_give,
+	.thread_end = library_thread_end,
+	.leave = library_leave,
+	.audit = library_audit,
+	.recover = library_recover,
+	.destroy = library_destroy,
+};
+
+const struct pool_ways *pool_scene_ways = &library_ways;
+
 int
 view_take(struct crash_scene *s, unsigned int n)
 {
 	uint32_t got[BLOCKS];
-	int rc = start_of(s)->same_map ? take_addresses(s, got, n)
-				       : sio_pool_take(view.pool, got, n);
+	int rc = pool_scene_ways->take(s, got, n);
 
 	if (rc != 0)
 		return rc;
@@ -93,10 +185,7 @@ view_give(struct crash_scene *s, unsigned int n)
 	view.n -= n;
 	for (unsigned int i = 0; i < n; i++)
 		view_disown(s, view.held[view.n + i]);
-	if (start_of(s)->same_map)
-		crash_ok(s, give_addresses(&view.held[view.n], n));
-	else
-		crash_ok(s, sio_pool_give(view.pool, &view.held[view.n], n));
+	pool_scene_ways->give(s, &view.held[view.n], n);
 }
 
 unsigned int
@@ -115,10 +204,8 @@ view_take_all(struct crash_scene *s)
 void
 view_attach(struct crash_scene *s, enum owner me)
 {
-	const struct sio_pool_attach_opts opts = {.sz = sizeof(opts)};
-
 	view.me = me;
-	crash_ok(s, sio_pool_attach(s->name, &opts, &view.pool));
+	pool_scene_ways->attach(s);
 }
 
 void
@@ -143,15 +230,9 @@ void
 pool_scene_setup(struct crash_scene *s)
 {
 	const struct pool_start *st = start_of(s);
-	struct sio_pool_opts opts;
 
-	pool_scene_opts(s, &opts);
 	view.me = SURVIVOR;
-	crash_ok(s, sio_pool_create(&opts, &view.pool));
-	if (st->same_map) {
-		crash_ok(s, sio_pool_add_memory(view.pool, lent, sizeof(lent[0]), BLOCKS));
-		crash_ok(s, sio_pool_publish(view.pool));
-	}
+	pool_scene_ways->create(s);
 	for (unsigned int i = 0; i < st->survivor_keeps + st->survivor_returns; i++)
 		crash_ok(s, view_take(s, 1));
 	for (unsigned int i = 0; i < st->survivor_returns; i++)
@@ -207,7 +288,8 @@ pool_scene_finish(struct crash_scene *s)
 	work(s, 20);
 	view_take_all(s);
 	view_give(s, view.n);
-	sio_pool_detach(view.pool);
+	if (pool_scene_ways->leave != NULL)
+		pool_scene_ways->leave(s);
 }
 
 void
@@ -215,10 +297,10 @@ pool_scene_partner(struct crash_scene *s, uint64_t round)
 {
 	if (round == 0)
 		view_attach(s, PARTNER);
-	if (round == UINT64_MAX)
-		sio_pool_detach(view.pool);
-	else
+	if (round != UINT64_MAX)
 		work(s, 1);
+	else if (pool_scene_ways->leave != NULL)
+		pool_scene_ways->leave(s);
 }
 
 static unsigned int
@@ -252,7 +334,8 @@ pool_scene_survive(struct crash_scene *s, enum crash_how how)
 	if (how == CRASH_STOPPED) {
 		/* some of what was stolen stays out, some comes back by way of the depot */
 		view_give(s, view.n / 2);
-		sio_pool_thread_end(view.pool);
+		if (pool_scene_ways->thread_end != NULL)
+			pool_scene_ways->thread_end(s);
 	}
 }
 
@@ -260,10 +343,8 @@ static struct sio_audit_report
 audit_now(struct crash_scene *s)
 {
 	struct sio_audit_report report;
-	struct sio_audit *audit;
 
-	crash_ok(s, sio_audit_begin(view.pool, &audit));
-	sio_audit_end(audit, &report);
+	pool_scene_ways->audit(s, &report);
 	return report;
 }
 
@@ -301,15 +382,10 @@ pool_scene_all_free(struct crash_scene *s)
 void
 pool_scene_recover(struct crash_scene *s)
 {
-	struct sio_recover_report recovered, again;
 	struct sio_audit_report report;
 	unsigned int held = owned_by(s, VICTIM), n;
 
-	crash_ok(s, sio_pool_recover(view.pool, &recovered));
-	crash_check(s, recovered.left == 0 && recovered.buried == recovered.dead_members);
-	crash_ok(s, sio_pool_recover(view.pool, &again));
-	crash_check(
-		s, again.dead_members + again.magazines + again.shards + again.blocks_hands == 0);
+	pool_scene_ways->recover(s);
 	report = audit_now(s);
 	crash_check(s, sio_audit_clean(&report) && report.dead_members == 0);
 	crash_quarantined(s, report.quarantined);
@@ -346,13 +422,13 @@ pool_scene_audit(struct crash_scene *s, enum crash_how how)
 	crash_check(s, report.populated == BLOCKS);
 	crash_check(s, met + report.outstanding == BLOCKS);
 	crash_check(s, report.holder_wrong == 0);
-	if (how == CRASH_FINISHED) {
+	if (how == CRASH_FINISHED)
 		crash_check(s, met == BLOCKS);
+	if (how == CRASH_FINISHED && pool_scene_ways->leave != NULL)
 		crash_check(s, sio_audit_clean(&report));
-	} else {
+	else
 		pool_scene_recover(s);
-	}
-	sio_pool_destroy(view.pool);
+	pool_scene_ways->destroy(s);
 }
 
 void

@@ -18,6 +18,31 @@
 #define MAGAZINE 4u
 
 /**
+ * How the processes of a scene come to their pool and its blocks: through libslabio, or through
+ * DPDK's mempools. Blocks are numbered 0 to BLOCKS - 1 in any case.
+ */
+struct pool_ways {
+	/** Survivor: makes the pool of the scene. */
+	void (*create)(struct crash_scene *s);
+	/** Joins it by name, recovering nothing; not called by a victim that is forked late. */
+	void (*attach)(struct crash_scene *s);
+	/** Returns 0, all of n, or -ENOBUFS, or another negative errno. */
+	int (*take)(struct crash_scene *s, uint32_t *handles, unsigned int n);
+	void (*give)(struct crash_scene *s, const uint32_t *handles, unsigned int n);
+	/** NULL: there is no such call. */
+	void (*thread_end)(struct crash_scene *s);
+	/** NULL: leaves by ending, and what is in its shard is brought back by recovery. */
+	void (*leave)(struct crash_scene *s);
+	void (*audit)(struct crash_scene *s, struct sio_audit_report *report);
+	/** Survivor: lets somebody recover. */
+	void (*recover)(struct crash_scene *s);
+	void (*destroy)(struct crash_scene *s);
+};
+
+/** The ways that all scenes of this program go; libslabio's unless it is set. */
+extern const struct pool_ways *pool_scene_ways;
+
+/**
  * Who was told that a block is its own. Written after a take returned and before a give is called.
  */
 enum owner {
