@@ -32,7 +32,7 @@ test: setup
 	@$(MAKE) --no-print-directory all
 	@meson test -C $(BUILD) --no-rebuild --print-errorlogs
 
-# The whole kill sweep: every operation killed and stopped at every instruction: ten minutes on two quiet cores.
+# The whole kill sweep: every operation killed and stopped at every instruction: twenty minutes on two quiet cores.
 crash: setup
 	@$(MAKE) --no-print-directory all
 	@test/crash/sweep.py -C $(BUILD) -o $(BUILD)/crash.txt

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""Runs the whole kill sweep and prints one table: operation, points, hung, lost, doubled, quarantined.
+"""Runs the whole kill sweep and prints one table: operation, points, hung, lost, doubled, quarantined; then DPDK's
+own structures in the same harness.
 
     test/crash/sweep.py [-C build] [-j 2] [-o FILE] [--compact]
 
@@ -17,8 +18,10 @@ import sys
 import time
 
 # those that take longest come first
-PROGRAMS = ["crash_pool", "crash_ring_blocks", "crash_rbuff", "crash_segment", "crash_pool_life",
-            "crash_recover_rings", "crash_recover", "crash_hand_over"]
+PROGRAMS = ["crash_pmd", "crash_mempool", "crash_pool", "crash_ring_blocks", "crash_rbuff", "crash_segment",
+            "crash_rivals", "crash_pool_life", "crash_recover_rings", "crash_recover", "crash_hand_over"]
+# prints a table of its own
+RIVALS = "crash_rivals"
 MODES = ["kill, partner working", "kill", "stop"]
 ROW = re.compile(r"^(?P<operation>.{40,}?) +(?P<mode>%s) +(?P<numbers>\d+ +\d+ +\w+ +\d+/\d+.*)$" % "|".join(MODES))
 
@@ -87,7 +90,7 @@ def main():
         print("nothing to run below %s/test/crash: build with tests, without sanitizers" % args.build)
         return 1
     began = time.time()
-    rows, faults, skipped = {}, [], False
+    rows, rivals, faults, skipped = {}, [], [], False
     with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
         for program, status, text in pool.map(lambda p: run(args, p), programs):
             skipped |= status == 77
@@ -97,6 +100,8 @@ def main():
                     name = found["operation"].strip()
                     row = rows.setdefault((program, name), Row(name))
                     row.add(found["mode"], found["numbers"])
+                elif program == RIVALS and line.startswith("|"):
+                    rivals.append(line)
                 elif line.startswith("  -> "):
                     faults.append("%s: %s" % (program, line[5:]))
             if status not in (0, 77) and not any(f.startswith(program + ":") for f in faults):
@@ -107,6 +112,8 @@ def main():
         len(rows), points, time.time() - began, sum(r.hung for r in rows.values()),
         sum(r.lost for r in rows.values()), sum(r.doubled for r in rows.values()),
         sum(r.wrong for r in rows.values()))
+    if rivals:
+        text += "\nFor comparison, slab and DPDK's own:\n\n%s\n\n" % "\n".join(rivals)
     text += "".join("  -> %s\n" % f for f in faults)
     print(text, end="")
     if args.output:
