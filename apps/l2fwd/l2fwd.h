@@ -313,8 +313,12 @@ void forward_self(struct rte_mbuf *m, uint16_t port);
 
 /** Ends a worker's session for breaking the rules: it gets nothing more and must end. */
 void worker_break(struct worker *w, const char *why);
+/** Settles what a worker that is gone had and opens its slot again. */
+void worker_gone(struct worker *w);
 /** Spreads the buckets over the workers that run and move. */
 void workers_spread(void);
+/** Marks those that died and were not noticed yet, so that they get nothing more. */
+void workers_pass_by_dead(void);
 
 /* ---- takeback.c ---- */
 

@@ -16,38 +16,64 @@
 
 #include "l2fwd.h"
 
+/** Pause between two looks at the life token of a worker that has no room. */
+#define LOOK_NS NS_IN_MS
+
 static uint64_t
 clamp(uint64_t x, uint64_t low, uint64_t high)
 {
 	return x < low ? low : x > high ? high : x;
 }
 
-/* Lets a moving worker make room, where losing nothing was asked for. */
-static void
-make_room(struct worker *w, unsigned int n)
+static bool
+is_full(const struct worker *w, unsigned int n)
 {
-	uint64_t until = sio_now_ns() + conf.backpressure_ms * NS_IN_MS;
-
-	while (w->state == WORKER_RUNNING && w->written + n - w->settled > conf.ring_capacity &&
-		sio_now_ns() < until) {
-		worker_flush(w);
-		worker_poll(w);
-	}
+	return w->state == WORKER_RUNNING && w->written + n - w->settled > conf.ring_capacity;
 }
 
+/*
+ * Lets a moving worker make room, where losing nothing was asked for. Returns false if it is full
+ * and dead.
+ */
+static bool
+make_room(struct worker *w, unsigned int n)
+{
+	uint64_t now = sio_now_ns(), until = now + conf.backpressure_ms * NS_IN_MS, look = now;
+
+	while (is_full(w, n)) {
+		if (now >= look && !slot_member_lives(w->member))
+			return false;
+		look = now >= look ? now + LOOK_NS : look;
+		if (now >= until)
+			break;
+		worker_flush(w);
+		worker_poll(w);
+		now = sio_now_ns();
+	}
+	return true;
+}
+
+/*
+ * The bucket's first packet takes the bucket along; all that is in flight of it follows here. Where
+ * that is another dead one that nobody noticed yet, what that one has goes first.
+ */
 static void
 requeue(struct worker *from, struct bucket *b, struct rte_mbuf *m, uint16_t port)
 {
-	/* the bucket's first packet takes the bucket along; all that is in flight of it follows
-	 * here */
 	if (b->worker == from->slot)
 		b->worker = b->want;
-	if (b->worker == WORKER_SELF) {
-		forward_self(m, port);
-		return;
+	while (b->worker != WORKER_SELF) {
+		struct worker *w = &workers[b->worker];
+
+		if (make_room(w, m->nb_segs)) {
+			worker_enqueue(w, b, m, port);
+			return;
+		}
+		worker_gone(w);
+		if (b->worker == w->slot)
+			b->worker = b->want;
 	}
-	make_room(&workers[b->worker], m->nb_segs);
-	worker_enqueue(&workers[b->worker], b, m, port);
+	forward_self(m, port);
 }
 
 void
@@ -65,6 +91,7 @@ worker_take_back(struct worker *w)
 	consumed = broken ? w->written : clamp(sio_rbuff_consumed(w->out), w->settled, w->written);
 	w->state = WORKER_CLOSED;
 	w->n_staged = 0;
+	workers_pass_by_dead();
 	workers_spread();
 	while (w->settled < w->written) {
 		struct record *r = &w->records[w->settled & (conf.ring_capacity - 1)];

@@ -58,6 +58,17 @@ workers_spread(void)
 }
 
 void
+workers_pass_by_dead(void)
+{
+	for (unsigned int i = 0; i < conf.n_workers; i++) {
+		struct worker *w = &workers[i];
+
+		if (w->state == WORKER_RUNNING && !slot_member_lives(w->member))
+			w->stalled = true;
+	}
+}
+
+void
 worker_break(struct worker *w, const char *why)
 {
 	if (w->state != WORKER_RUNNING)
@@ -304,6 +315,16 @@ watch_progress(struct worker *w, uint64_t now_ns)
 	workers_spread();
 }
 
+void
+worker_gone(struct worker *w)
+{
+	w->stats.deaths++;
+	worker_take_back(w);
+	slot_close(w);
+	slots_bury();
+	slot_open(w);
+}
+
 static void
 watch_one(struct worker *w, uint64_t now_ns)
 {
@@ -326,11 +347,7 @@ watch_one(struct worker *w, uint64_t now_ns)
 				watch_progress(w, now_ns);
 			return;
 		}
-		w->stats.deaths++;
-		worker_take_back(w);
-		slot_close(w);
-		slots_bury();
-		slot_open(w);
+		worker_gone(w);
 		return;
 	}
 }
@@ -431,6 +448,10 @@ workers_close(void)
 	}
 	wait_for_leave();
 	spawn_end();
+	/* what is taken back now goes out at once, and not to others that were asked to go, too */
+	for (unsigned int i = 0; i < conf.n_workers; i++)
+		workers[i].stalled = true;
+	workers_spread();
 	for (unsigned int i = 0; i < conf.n_workers; i++) {
 		struct worker *w = &workers[i];
 

@@ -154,6 +154,23 @@ def killed_workers_one_after_another_lose_no_buffer(lab):
     print("six kills: drops %s, moves %d" % (stats["dropped"], stats["moves"]))
 
 
+def workers_killed_at_once_hand_on_what_they_had(lab):
+    frames = make(lab, 40000, 300, 22, sizes=(64, 300))
+    l2fwd = lab.replay(lab.path("in.pcap"), lab.path("out.pcap"),
+                       ["--workers", "3", "--no-spawn", "--wait-workers", "10"] + LOSSLESS)
+    l2fwd.wait_for("is open for")
+    workers = [lab.worker("--slot", str(i), *SLOW) for i in range(3)]
+    l2fwd.wait_for("forwarding")
+    time.sleep(0.05)
+    for worker in workers:
+        worker.send(signal.SIGKILL)
+    stats = settled(lab, l2fwd)
+    check(sum(w["deaths"] for w in stats["workers"]) == 3, "deaths: %s", stats["workers"])
+    check(sum(w["taken_back"] for w in stats["workers"]) > 0, "no kill found anything queued")
+    check(all_drops(stats) == stats["dropped"]["in_hands"], "drops: %s", stats["dropped"])
+    compared(lab, frames, missing=all_drops(stats), rewrite=L2FWD_MAC)
+
+
 def without_any_worker_left_it_forwards_by_itself(lab):
     frames = make(lab, 30000, 100, 9, sizes=(64, 300))
     l2fwd = lab.replay(lab.path("in.pcap"), lab.path("out.pcap"),
