@@ -192,10 +192,17 @@ buffers_create(uint32_t n)
 	buffers.stride = conf.mbuf_size;
 	buffers.config_hash = hash_config();
 	ret = segment_create();
+	if (ret == 0 && conf.n_eal != 0)
+		ret = share_payload();
 	if (ret == 0)
 		ret = extmem_register();
 	if (ret == 0)
+		ret = share_mode_begin();
+	if (ret == 0)
 		ret = pool_create();
+	share_mode_end();
+	if (ret == 0 && conf.n_eal != 0)
+		ret = share_open();
 	if (ret != 0)
 		buffers_destroy();
 	return ret;
@@ -262,9 +269,13 @@ buffers_audit(FILE *out)
 void
 buffers_destroy(void)
 {
-	rte_mempool_free(buffers.pool);
-	if (buffers.bytes != 0)
-		rte_extmem_unregister(buffers.base, buffers.bytes);
+	share_close();
+	/* a secondary that was killed as it started may have left a lock of EAL, see main.c */
+	if (conf.n_eal == 0) {
+		rte_mempool_free(buffers.pool);
+		if (buffers.bytes != 0)
+			rte_extmem_unregister(buffers.base, buffers.bytes);
+	}
 	if (buffers.segment != NULL) {
 		sio_segment_unlink(buffers.segment);
 		sio_segment_detach(buffers.segment);

@@ -54,7 +54,7 @@ receive(uint16_t port, unsigned int max)
 	COUNT(port_stats[port].rx, n);
 	COUNT(port_stats[port].rx_bytes, bytes);
 	for (uint16_t i = 0; i < n; i++) {
-		if (conf.n_workers != 0)
+		if (conf.n_slots != 0)
 			dispatch(pkts[i], port);
 		else
 			port_send(ports_partner(port), pkts[i]);
@@ -95,7 +95,7 @@ static void
 keep_house(struct loop *l, uint64_t now)
 {
 	l->house_ns = now + HOUSE_NS;
-	if (conf.n_workers != 0)
+	if (conf.n_slots != 0)
 		workers_watch(now);
 	check_limits(l, now);
 	if (conf.stats_period_s != 0 && now >= l->stats_ns) {
@@ -110,18 +110,18 @@ one_round(struct loop *l)
 	unsigned int n = 0, room = UINT32_MAX;
 
 	for (unsigned int i = 0; i < l->lp->n; i++) {
-		if (conf.n_workers != 0)
+		if (conf.n_slots != 0)
 			room = workers_room();
 		n += receive(l->lp->ports[i], room);
-		if (conf.n_workers != 0) {
-			for (unsigned int w = 0; w < conf.n_workers; w++)
+		if (conf.n_slots != 0) {
+			for (unsigned int w = 0; w < conf.n_slots; w++)
 				worker_flush(&workers[w]);
 		}
 	}
 	if (n != 0)
 		stats_traffic(sio_now_ns());
-	if (conf.n_workers != 0) {
-		for (unsigned int w = 0; w < conf.n_workers; w++)
+	if (conf.n_slots != 0) {
+		for (unsigned int w = 0; w < conf.n_slots; w++)
 			n += worker_poll(&workers[w]);
 	}
 	return n;

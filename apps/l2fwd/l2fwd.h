@@ -40,6 +40,13 @@
 
 /* ---- options.c ---- */
 
+/** What --pool-mode says. */
+enum pool_mode {
+	POOL_MODE_ANY, /**< exact with EAL workers, unless the operator's SLABIO_CONFIG says else */
+	POOL_MODE_EXACT,
+	POOL_MODE_CONSERVATIVE,
+};
+
 struct config {
 	uint32_t port_mask;
 	unsigned int ports_per_lcore; /**< -q; 0: not given */
@@ -49,9 +56,13 @@ struct config {
 	unsigned int n_pairs; /**< of --portmap */
 	uint16_t pairs[RTE_MAX_ETHPORTS][2];
 	const char *name;	/**< of the instance */
-	unsigned int n_workers; /**< worker slots */
+	unsigned int n_workers; /**< slots for workers without DPDK */
+	unsigned int n_eal;	/**< slots for EAL secondaries; they come after the others */
+	unsigned int n_slots;	/**< both */
+	enum pool_mode pool_mode;
 	bool spawn;
 	const char *worker_path;
+	const char *eal_worker_path;
 	const char *worker_fn;
 	uint32_t ring_capacity;
 	uint32_t n_mbufs;   /**< 0: as many as are needed, at least 8192 */
@@ -155,6 +166,9 @@ struct buffers {
 	uint64_t config_hash;
 	char ops[RTE_MEMPOOL_OPS_NAMESIZE];
 	char metadata[SIO_NAME_LEN]; /**< name of the slab pool's metadata; "" with other ops */
+	size_t mapped;		     /**< bytes mapped at base for EAL workers; 0: not so */
+	struct sio_pool *slab;	     /**< with EAL workers: the slab pool, as a member */
+	bool exact;		     /**< it is an exact one */
 };
 
 extern struct buffers buffers;
@@ -170,6 +184,21 @@ void buffers_destroy(void);
 /** Block of a segment's data, by arithmetic. @return its handle; UINT32_MAX if it is not in the
  * payload */
 uint32_t buffers_handle(const struct rte_mbuf *m);
+
+/* ---- share.c: what EAL workers need of the buffers ---- */
+
+/** Before the mbuf pool is made: puts the payload where secondaries can have it. @return 0 or -errno,
+ * message */
+int share_payload(void);
+/** Before the mbuf pool is made: asks its driver for the mode wanted. @return 0 or -errno, message
+ */
+int share_mode_begin(void);
+void share_mode_end(void);
+/** Becomes a member of the slab pool by its own name. @return 0 or -errno, with a message */
+int share_open(void);
+void share_close(void);
+/** What is no more than a fact of how EAL was started. @return 0; -EINVAL with a message */
+int share_check_eal(void);
 
 /* ---- cross.c ---- */
 
@@ -258,12 +287,14 @@ struct record {
 	uint16_t bucket;
 	uint16_t port; /**< received on */
 	bool more;
+	bool mine; /**< read back from the out ring of a worker that is gone */
 };
 
 #define STAGE_MAX 256u
 
 struct worker {
 	enum worker_state state;
+	bool eal; /**< slot for EAL secondaries */
 	unsigned int slot;
 	uint32_t incarnation;
 	sio_member_t member; /**< in the control segment */
@@ -272,9 +303,10 @@ struct worker {
 	int member_pid; /**< as the worker said itself; for messages */
 	struct sio_rbuff *out;
 	struct sio_rbuff *back;
-	uint64_t written; /**< position after the last descriptor recorded for the out ring */
-	uint64_t read;	  /**< position after the last descriptor read from the back ring */
-	uint64_t settled; /**< position of the oldest packet not yet back as a whole */
+	struct sio_rbuff *left; /**< the out ring's other side, once an EAL worker is gone */
+	uint64_t written;	/**< position after the last descriptor recorded for the out ring */
+	uint64_t read;		/**< position after the last descriptor read from the back ring */
+	uint64_t settled;	/**< position of the oldest packet not yet back as a whole */
 	unsigned int n_staged;
 	struct sio_desc staged[STAGE_MAX];
 	struct record *records; /**< by position modulo the capacity */
@@ -313,8 +345,8 @@ void forward_self(struct rte_mbuf *m, uint16_t port);
 
 /** Ends a worker's session for breaking the rules: it gets nothing more and must end. */
 void worker_break(struct worker *w, const char *why);
-/** Settles what a worker that is gone had and opens its slot again. */
-void worker_gone(struct worker *w);
+/** Settles what a worker that is gone had and opens its slot again. @return false: not yet */
+bool worker_gone(struct worker *w);
 /** Spreads the buckets over the workers that run and move. */
 void workers_spread(void);
 /** Marks those that died and were not noticed yet, so that they get nothing more. */
@@ -324,6 +356,13 @@ void workers_pass_by_dead(void);
 
 /** Settles everything that was with a worker that is gone, or will never touch it again. */
 void worker_take_back(struct worker *w);
+/** Gives a packet that was with a worker that is gone to the bucket's next one. Takes the packet. */
+void worker_requeue(struct worker *from, struct bucket *b, struct rte_mbuf *m, uint16_t port);
+
+/* ---- takeback_eal.c ---- */
+
+/** As worker_take_back(), of an EAL worker; w->left is NULL if it lives but does not move. */
+void worker_take_back_eal(struct worker *w);
 
 /* ---- slots.c ---- */
 
@@ -340,6 +379,12 @@ void slot_close(struct worker *w);
 sio_member_t slot_claimant(const struct worker *w);
 /** True once the claimant has attached the rings of this incarnation. */
 bool slot_ready(const struct worker *w);
+/**
+ * Of a slot whose EAL worker is gone: has the pool recovered and takes the out ring's other side, as
+ * w->left. @return false: not yet, since the kernel has not let go of all of the dead, or somebody
+ * else recovers just now
+ */
+bool slot_inherit(struct worker *w);
 /** True while the process of this member of the control segment holds its life token. */
 bool slot_member_lives(sio_member_t member);
 /** Its process id, as it said itself; 0 if it is not known. For messages only. */
@@ -350,14 +395,21 @@ void slots_destroy(void);
 
 /* ---- spawn.c ---- */
 
-/** Finds the worker program. @return 0 or -errno, with a message */
-int spawn_find(char *path, size_t len);
+/** Remembers what of EAL's arguments its secondaries need; before EAL is told them. */
+void spawn_keep_args(int argc, char **argv);
+/** Finds the program for a kind of worker. @return 0 or -errno, with a message */
+int spawn_find(bool eal, char *path, size_t len);
 /** Starts the worker of a slot. @return its pid or -errno, with a message */
 int spawn_worker(const char *path, unsigned int slot);
 /** Collects children that ended. Marks pid 0. @return false if one that never became ready ended */
 bool spawn_reap(void);
 /** Ends the children that are still there, gently first. */
 void spawn_end(void);
+
+/* ---- restart.c ---- */
+
+/** Waits for what a killed instance of this name left and EAL minds. @return 0 or -EBUSY, message */
+int restart_wait(const char *instance);
 
 /* ---- forward.c ---- */
 

@@ -19,6 +19,8 @@
 
 #define MBUFS_MIN 8192u
 #define POLL_US	  1000
+/** How long an EAL worker may take to start before the next one does. */
+#define EAL_START_S 10
 
 atomic_bool force_quit;
 
@@ -64,43 +66,26 @@ catch_signals(void)
 static int
 choose_mbufs(uint32_t *n)
 {
-	uint32_t needed = ports_mbufs() + conf.n_workers * conf.ring_capacity;
+	uint32_t needed = ports_mbufs() + conf.n_slots * conf.ring_capacity;
 
 	*n = conf.n_mbufs != 0 ? conf.n_mbufs : RTE_MAX(needed, MBUFS_MIN);
 	if (*n < needed) {
 		say("the pool is too small: %u ports and %u workers with rings of %u need --mbufs "
 		    "%u, "
 		    "found %u",
-			ports_count(), conf.n_workers, conf.ring_capacity, needed, *n);
+			ports_count(), conf.n_slots, conf.ring_capacity, needed, *n);
 		return -EINVAL;
 	}
 	return 0;
 }
 
+/* Waits until so many workers are there. @return 0; -errno, with a message */
 static int
-spawn_all(void)
+wait_for_workers(unsigned int n, uint64_t seconds)
 {
-	char path[PATH_MAX];
+	uint64_t until = sio_now_ns() + seconds * NS_IN_S;
 
-	if (spawn_find(path, sizeof(path)) != 0)
-		return -ENOENT;
-	for (unsigned int i = 0; i < conf.n_workers; i++) {
-		int ret = spawn_worker(path, i);
-
-		if (ret < 0)
-			return ret;
-	}
-	return 0;
-}
-
-static int
-wait_for_workers(void)
-{
-	uint64_t until = sio_now_ns() + conf.wait_workers_s * NS_IN_S;
-
-	if (conf.wait_workers_s == 0)
-		return 0;
-	while (workers_running() < conf.n_workers) {
+	while (workers_running() < n) {
 		if (atomic_load(&force_quit))
 			return -EINTR;
 		if (!spawn_reap()) {
@@ -110,13 +95,35 @@ wait_for_workers(void)
 		if (sio_now_ns() > until) {
 			say("%u of %u workers are ready after %" PRIu64
 			    " s (--wait-workers): giving up",
-				workers_running(), conf.n_workers, conf.wait_workers_s);
+				workers_running(), conf.n_slots, seconds);
 			return -ETIMEDOUT;
 		}
 		workers_watch(sio_now_ns());
 		usleep(POLL_US);
 	}
 	return 0;
+}
+
+/*
+ * EAL secondaries start one after the other: at the end of its start each removes what nobody has
+ * locked in EAL's runtime folder, which can be what another one has just made and not locked yet.
+ */
+static int
+spawn_all(void)
+{
+	uint64_t seconds = conf.wait_workers_s != 0 ? conf.wait_workers_s : EAL_START_S;
+	char path[PATH_MAX];
+	int ret = 0;
+
+	for (unsigned int i = 0; ret == 0 && i < conf.n_slots; i++) {
+		if (i > conf.n_workers)
+			ret = wait_for_workers(i, seconds);
+		if (ret == 0)
+			ret = spawn_find(workers[i].eal, path, sizeof(path));
+		if (ret == 0)
+			ret = RTE_MIN(spawn_worker(path, i), 0);
+	}
+	return ret;
 }
 
 /* @return 0; or -errno, with the message printed; close_all() follows either way */
@@ -128,17 +135,20 @@ open_all(void)
 	int ret;
 
 	/* what can be wrong without having made anything is looked at first */
-	if (conf.n_workers != 0 && conf.spawn && spawn_find(path, sizeof(path)) != 0)
+	if (conf.spawn && ((conf.n_workers != 0 && spawn_find(false, path, sizeof(path)) != 0) ||
+				  (conf.n_eal != 0 && spawn_find(true, path, sizeof(path)) != 0)))
 		return -ENOENT;
 	flow_init();
-	ret = ports_plan();
+	ret = share_check_eal();
+	if (ret == 0)
+		ret = ports_plan();
 	if (ret == 0)
 		ret = choose_mbufs(&n_mbufs);
 	if (ret == 0)
 		ret = buffers_create(n_mbufs);
 	if (ret == 0)
 		ret = ports_start();
-	if (ret != 0 || conf.n_workers == 0)
+	if (ret != 0 || conf.n_slots == 0)
 		return ret;
 	ret = buffers_publish();
 	if (ret == 0)
@@ -146,7 +156,8 @@ open_all(void)
 	if (ret == 0 && conf.spawn)
 		ret = spawn_all();
 	if (ret == 0)
-		ret = wait_for_workers();
+		ret = wait_for_workers(
+			conf.wait_workers_s != 0 ? conf.n_slots : 0, conf.wait_workers_s);
 	return ret;
 }
 
@@ -185,24 +196,43 @@ close_all(bool ran)
 	return clean;
 }
 
+/* Where the application's own arguments begin: at the "--" that ends EAL's. */
+static int
+own_args(int argc, char **argv)
+{
+	for (int i = 1; i < argc; i++) {
+		if (strcmp(argv[i], "--") == 0)
+			return i;
+	}
+	return argc;
+}
+
 int
 main(int argc, char **argv)
 {
 	bool ran = false, clean;
-	int ret;
+	int own = own_args(argc, argv), ret;
 
+	if (own < argc) {
+		ret = options_parse(argc - own, argv + own);
+		if (ret != 0)
+			return ret > 0 ? 0 : 2;
+		spawn_keep_args(own, argv);
+		if (restart_wait(conf.name) != 0)
+			return 1;
+	}
 	ret = rte_eal_init(argc, argv);
 	if (ret < 0) {
 		say("EAL cannot start: %s", rte_strerror(rte_errno));
 		return 1;
 	}
-	sio_log_set(log_line, NULL, SIO_LOG_INFO);
-	argv[ret] = argv[0];
-	ret = options_parse(argc - ret, argv + ret);
-	if (ret != 0) {
+	if (own == argc) {
+		say("-p PORTMASK is missing: expected \"--\" and this application's options after "
+		    "those of EAL");
 		rte_eal_cleanup();
-		return ret > 0 ? 0 : 2;
+		return 2;
 	}
+	sio_log_set(log_line, NULL, SIO_LOG_INFO);
 	catch_signals();
 	ret = open_all();
 	if (ret == 0) {
@@ -210,6 +240,11 @@ main(int argc, char **argv)
 		ran = true;
 	}
 	clean = close_all(ran);
-	rte_eal_cleanup();
+	/*
+	 * EAL's memory is locked when it is freed, by words in that memory that die with their holder:
+	 * with secondaries that may be killed at any time, it is left to the kernel.
+	 */
+	if (conf.n_eal == 0)
+		rte_eal_cleanup();
 	return ret == 0 && clean ? 0 : 1;
 }

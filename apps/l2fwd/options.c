@@ -35,6 +35,9 @@ enum {
 	OPT_PORTMAP,
 	OPT_NAME,
 	OPT_WORKERS,
+	OPT_EAL_WORKERS,
+	OPT_EAL_WORKER_PATH,
+	OPT_POOL_MODE,
 	OPT_WORKER_FN,
 	OPT_WORKER_PATH,
 	OPT_NO_SPAWN,
@@ -55,6 +58,9 @@ static const struct option longopts[] = {{"mac-updating", no_argument, NULL, OPT
 	{"portmap", required_argument, NULL, OPT_PORTMAP},
 	{"name", required_argument, NULL, OPT_NAME},
 	{"workers", required_argument, NULL, OPT_WORKERS},
+	{"eal-workers", required_argument, NULL, OPT_EAL_WORKERS},
+	{"eal-worker-path", required_argument, NULL, OPT_EAL_WORKER_PATH},
+	{"pool-mode", required_argument, NULL, OPT_POOL_MODE},
 	{"worker-fn", required_argument, NULL, OPT_WORKER_FN},
 	{"worker-path", required_argument, NULL, OPT_WORKER_PATH},
 	{"no-spawn", no_argument, NULL, OPT_NO_SPAWN},
@@ -82,11 +88,18 @@ usage(FILE *out)
 		"do)\n"
 		"  --portmap \"(a,b)[,...]\"  which port forwards to which, both ways\n"
 		"Workers:\n"
-		"  --workers N             spread flows over N worker processes, up to %u "
+		"  --workers N             spread flows over N worker processes (default: 0)\n"
+		"  --eal-workers N         and over N EAL secondaries; both together up to %u "
 		"(default: 0)\n"
+		"  --pool-mode MODE        exact: what a killed EAL worker has in its hands comes "
+		"back;\n"
+		"                          conservative: it goes to quarantine (default: exact, "
+		"unless\n"
+		"                          the file that SLABIO_CONFIG names says otherwise)\n"
 		"  --worker-fn FUNCTION    count, macswap or filter=EXPRESSION (default: count)\n"
 		"  --worker-path FILE      the slabio-worker to start (default: the one beside "
 		"this)\n"
+		"  --eal-worker-path FILE  the slabio-eal-worker to start (default: as above)\n"
 		"  --no-spawn              start none: operators run slabio-worker --attach NAME\n"
 		"  --wait-workers SECONDS  begin when all are there, or give up (default: 10, 0 "
 		"with\n"
@@ -237,6 +250,17 @@ parse_no_worker(const char *text)
 }
 
 static int
+parse_pool_mode(const char *text)
+{
+	if (strcmp(text, "exact") != 0 && strcmp(text, "conservative") != 0) {
+		say("--pool-mode expects exact or conservative, found \"%s\"", text);
+		return -EINVAL;
+	}
+	conf.pool_mode = strcmp(text, "exact") == 0 ? POOL_MODE_EXACT : POOL_MODE_CONSERVATIVE;
+	return 0;
+}
+
+static int
 parse_long(int opt, const char *arg)
 {
 	switch (opt) {
@@ -246,6 +270,13 @@ parse_long(int opt, const char *arg)
 		return parse_name(arg);
 	case OPT_WORKERS:
 		return number32("--workers", arg, 0, L2FWD_SLOTS_MAX, &conf.n_workers);
+	case OPT_EAL_WORKERS:
+		return number32("--eal-workers", arg, 0, L2FWD_SLOTS_MAX, &conf.n_eal);
+	case OPT_EAL_WORKER_PATH:
+		conf.eal_worker_path = arg;
+		return 0;
+	case OPT_POOL_MODE:
+		return parse_pool_mode(arg);
 	case OPT_WORKER_FN:
 		conf.worker_fn = arg;
 		return 0;
@@ -308,12 +339,24 @@ check(bool wait_given)
 		say("-p PORTMASK is missing");
 		return -EINVAL;
 	}
-	if (!conf.spawn && conf.worker_path != NULL) {
-		say("--worker-path and --no-spawn contradict each other");
+	conf.n_slots = conf.n_workers + conf.n_eal;
+	if (!conf.spawn && (conf.worker_path != NULL || conf.eal_worker_path != NULL)) {
+		say("--%sworker-path and --no-spawn contradict each other",
+			conf.worker_path != NULL ? "" : "eal-");
 		return -EINVAL;
 	}
-	if (!conf.spawn && conf.n_workers == 0) {
-		say("--no-spawn expects --workers N");
+	if (!conf.spawn && conf.n_slots == 0) {
+		say("--no-spawn expects --workers N or --eal-workers N");
+		return -EINVAL;
+	}
+	if (conf.n_slots > L2FWD_SLOTS_MAX) {
+		say("--workers and --eal-workers expect up to %u together, found %u",
+			L2FWD_SLOTS_MAX, conf.n_slots);
+		return -EINVAL;
+	}
+	if (conf.n_eal == 0 && (conf.pool_mode != POOL_MODE_ANY || conf.eal_worker_path != NULL)) {
+		say("--%s expects --eal-workers N",
+			conf.eal_worker_path != NULL ? "eal-worker-path" : "pool-mode");
 		return -EINVAL;
 	}
 	if (!conf.spawn && !wait_given)

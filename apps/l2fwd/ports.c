@@ -131,7 +131,7 @@ assign_lcores(void)
 	unsigned int per_lcore = conf.ports_per_lcore;
 	unsigned int lcore = rte_get_next_lcore(-1, 0, 0);
 
-	if (conf.n_workers != 0) {
+	if (conf.n_slots != 0) {
 		if (per_lcore == 0)
 			per_lcore = n_used;
 		if (per_lcore < n_used) {

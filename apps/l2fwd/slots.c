@@ -12,6 +12,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <slabio/pool.h>
+
 #include "l2fwd.h"
 
 /** Workers of a killed predecessor notice within a second; this is how long their segments may stay
@@ -90,11 +92,18 @@ slots_create(void)
 		return ret;
 	}
 	ctl = sio_segment_data(segment);
-	ctl->n_slots = conf.n_workers;
+	ctl->n_slots = conf.n_slots;
 	ctl->ring_capacity = conf.ring_capacity;
 	ctl->n_blocks = buffers.n;
 	ctl->stride = buffers.stride;
 	ctl->config_hash = buffers.config_hash;
+	for (unsigned int i = 0; i < conf.n_slots; i++)
+		ctl->slots[i].kind = i < conf.n_workers ? L2FWD_PLAIN : L2FWD_EAL;
+	if (conf.n_eal != 0) {
+		ctl->base = (uint64_t)(uintptr_t)buffers.base;
+		snprintf(ctl->mempool, sizeof(ctl->mempool), "%s", buffers.pool->name);
+		memcpy(ctl->pool, buffers.metadata, sizeof(ctl->pool));
+	}
 	return 0;
 }
 
@@ -121,6 +130,8 @@ ring_create(
 		.element_size = sizeof(struct sio_desc),
 		.role = role,
 		.pool = buffers.metadata[0] == '\0' ? NULL : buffers.metadata,
+		/* between EAL processes the mbufs themselves pass, and the pool knows who has them */
+		.carries = w->eal ? buffers.slab : NULL,
 		.cookie = w->incarnation};
 	int ret;
 
@@ -145,6 +156,7 @@ slot_open(struct worker *w)
 	w->written = w->read = w->settled = 0;
 	w->n_staged = 0;
 	w->stalled = false;
+	w->left = NULL;
 	w->seen_progress = 0;
 	w->state = WORKER_CLOSED;
 	ret = ring_create(w, "out", SIO_RBUFF_PRODUCER, &w->out);
@@ -156,6 +168,8 @@ slot_open(struct worker *w)
 	}
 	w->state = WORKER_VACANT;
 	atomic_store_explicit(&ctl->slots[w->slot].ready, 0, memory_order_relaxed);
+	atomic_store_explicit(
+		&ctl->slots[w->slot].pool_member, SIO_MEMBER_NONE, memory_order_relaxed);
 	/* release pairs with the claimant's compare-and-swap: the rings are there */
 	atomic_store_explicit(&ctl->slots[w->slot].claim,
 		l2fwd_claim(w->incarnation, SIO_MEMBER_NONE), memory_order_release);
@@ -167,11 +181,13 @@ slot_close(struct worker *w)
 {
 	if (ctl != NULL)
 		atomic_store_explicit(&ctl->slots[w->slot].claim, 0, memory_order_release);
+	if (w->left != NULL)
+		sio_rbuff_detach(w->left);
 	if (w->out != NULL)
 		sio_rbuff_destroy(w->out);
 	if (w->back != NULL)
 		sio_rbuff_destroy(w->back);
-	w->out = w->back = NULL;
+	w->out = w->back = w->left = NULL;
 	w->state = WORKER_CLOSED;
 }
 
@@ -191,6 +207,31 @@ slot_ready(const struct worker *w)
 	/* acquire pairs with the worker's release: it has attached the rings */
 	return atomic_load_explicit(&ctl->slots[w->slot].ready, memory_order_acquire) ==
 	       w->incarnation;
+}
+
+bool
+slot_inherit(struct worker *w)
+{
+	sio_member_t member =
+		atomic_load_explicit(&ctl->slots[w->slot].pool_member, memory_order_relaxed);
+	enum sio_member_state state = SIO_MEMBER_FREE;
+	char name[SIO_NAME_LEN];
+
+	if (w->left != NULL)
+		return true;
+	/* the kernel drops the tokens of the dead one after the other; out of range is not believed */
+	if (member != SIO_MEMBER_NONE && member >> SIO_MEMBER_BITS == 0 &&
+		member != sio_segment_self(sio_pool_segment(buffers.slab)))
+		state = sio_member_state(sio_pool_segment(buffers.slab), member);
+	if (state == SIO_MEMBER_LIVE || state == SIO_MEMBER_JOINING)
+		return false;
+	if (state == SIO_MEMBER_DEAD && sio_pool_recover(buffers.slab, NULL) != 0)
+		return false;
+	l2fwd_ring_name(name, conf.name, w->slot, w->incarnation, "out");
+	if (sio_rbuff_attach_blocks(name, SIO_RBUFF_CONSUMER, buffers.slab, &w->left) == 0)
+		return true;
+	w->left = NULL;
+	return false;
 }
 
 bool

@@ -128,7 +128,7 @@ print_workers(FILE *out)
 	fprintf(out, "%-8s %-9s %10s %10s %9s %9s %10s %9s %6s %6s %7s\n", "worker", "state",
 		"sent", "returned", "rejected", "overflow", "taken back", "in hands", "joins",
 		"deaths", "buckets");
-	for (unsigned int i = 0; i < conf.n_workers; i++) {
+	for (unsigned int i = 0; i < conf.n_slots; i++) {
 		const struct worker *w = &workers[i];
 		const struct worker_stats *st = &w->stats;
 
@@ -156,7 +156,7 @@ stats_print(FILE *out, bool final)
 	fprintf(out, "==== slabio-l2fwd %s, %s %.1f s\n", conf.name, final ? "ran" : "running for",
 		seconds());
 	print_ports(out);
-	if (conf.n_workers != 0)
+	if (conf.n_slots != 0)
 		print_workers(out);
 	fprintf(out,
 		"dropped: %" PRIu64 " overflow, %" PRIu64 " rejected, %" PRIu64
@@ -182,9 +182,10 @@ write_worker(FILE *f, const struct worker *w, bool last)
 		"    {\"sent\": %" PRIu64 ", \"returned\": %" PRIu64 ", \"rejected\": %" PRIu64
 		", \"overflow\": %" PRIu64 ", \"taken_back\": %" PRIu64 ", \"in_hands\": %" PRIu64
 		", \"joins\": %" PRIu64 ", \"deaths\": %" PRIu64 ", \"broken\": %" PRIu64
-		", \"stalls\": %" PRIu64 "}%s\n",
+		", \"stalls\": %" PRIu64 ", \"eal\": %s}%s\n",
 		st->sent, st->returned, st->rejected, st->overflow, st->taken_back, st->in_hands,
-		st->joins, st->deaths, st->broken, st->stalls, last ? "" : ",");
+		st->joins, st->deaths, st->broken, st->stalls, w->eal ? "true" : "false",
+		last ? "" : ",");
 }
 
 static void
@@ -205,8 +206,8 @@ write_all(FILE *f, bool clean)
 			i + 1 < ports_count() ? "," : "");
 	}
 	fprintf(f, "  ],\n  \"workers\": [\n");
-	for (unsigned int i = 0; i < conf.n_workers; i++)
-		write_worker(f, &workers[i], i + 1 == conf.n_workers);
+	for (unsigned int i = 0; i < conf.n_slots; i++)
+		write_worker(f, &workers[i], i + 1 == conf.n_slots);
 	fprintf(f,
 		"  ],\n  \"dropped\": {\"overflow\": %" PRIu64 ", \"verdict\": %" PRIu64
 		", \"in_hands\": %" PRIu64 ", \"no_worker\": %" PRIu64 ", \"unfit\": %" PRIu64

@@ -14,10 +14,13 @@
  * l2fwd's own records say what was sent; the rings only say how far it came, and that is clamped.
  */
 
+#include <unistd.h>
+
 #include "l2fwd.h"
 
 /** Pause between two looks at the life token of a worker that has no room. */
 #define LOOK_NS NS_IN_MS
+#define POLL_US 100
 
 static uint64_t
 clamp(uint64_t x, uint64_t low, uint64_t high)
@@ -53,23 +56,36 @@ make_room(struct worker *w, unsigned int n)
 	return true;
 }
 
+/* @return false: the kernel does not let go of what it had */
+static bool
+wait_until_gone(struct worker *w)
+{
+	uint64_t until = sio_now_ns() + NS_IN_S;
+
+	while (!worker_gone(w)) {
+		if (sio_now_ns() > until)
+			return false;
+		usleep(POLL_US);
+	}
+	return true;
+}
+
 /*
  * The bucket's first packet takes the bucket along; all that is in flight of it follows here. Where
  * that is another dead one that nobody noticed yet, what that one has goes first.
  */
-static void
-requeue(struct worker *from, struct bucket *b, struct rte_mbuf *m, uint16_t port)
+void
+worker_requeue(struct worker *from, struct bucket *b, struct rte_mbuf *m, uint16_t port)
 {
 	if (b->worker == from->slot)
 		b->worker = b->want;
 	while (b->worker != WORKER_SELF) {
 		struct worker *w = &workers[b->worker];
 
-		if (make_room(w, m->nb_segs)) {
+		if (make_room(w, m->nb_segs) || !wait_until_gone(w)) {
 			worker_enqueue(w, b, m, port);
 			return;
 		}
-		worker_gone(w);
 		if (b->worker == w->slot)
 			b->worker = b->want;
 	}
@@ -82,6 +98,10 @@ worker_take_back(struct worker *w)
 	bool broken = w->state == WORKER_BROKEN;
 	uint64_t consumed, in_hands = 0, queued = 0;
 
+	if (w->eal) {
+		worker_take_back_eal(w);
+		return;
+	}
 	if (!broken) {
 		while (worker_poll(w) != 0)
 			;
@@ -108,7 +128,7 @@ worker_take_back(struct worker *w)
 		}
 		queued++;
 		w->settled += m->nb_segs;
-		requeue(w, b, m, r->port);
+		worker_requeue(w, b, m, r->port);
 	}
 	w->stats.in_hands += in_hands;
 	w->stats.taken_back += queued;

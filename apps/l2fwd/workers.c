@@ -19,6 +19,8 @@
 #include <rte_ether.h>
 #include <rte_malloc.h>
 
+#include <slabio/pool.h>
+
 #include "l2fwd.h"
 
 /** A worker with packets queued that has not moved for so long is standing: its idle flows go
@@ -39,7 +41,7 @@ struct worker workers[L2FWD_SLOTS_MAX];
 void
 forward_self(struct rte_mbuf *m, uint16_t port)
 {
-	if (conf.n_workers != 0 && !conf.forward_without_workers) {
+	if (conf.n_slots != 0 && !conf.forward_without_workers) {
 		COUNT(drop_stats.no_worker, 1);
 		rte_pktmbuf_free(m);
 		return;
@@ -52,15 +54,15 @@ workers_spread(void)
 {
 	bool usable[L2FWD_SLOTS_MAX];
 
-	for (unsigned int i = 0; i < conf.n_workers; i++)
+	for (unsigned int i = 0; i < conf.n_slots; i++)
 		usable[i] = workers[i].state == WORKER_RUNNING && !workers[i].stalled;
-	flow_spread(usable, conf.n_workers);
+	flow_spread(usable, conf.n_slots);
 }
 
 void
 workers_pass_by_dead(void)
 {
-	for (unsigned int i = 0; i < conf.n_workers; i++) {
+	for (unsigned int i = 0; i < conf.n_slots; i++) {
 		struct worker *w = &workers[i];
 
 		if (w->state == WORKER_RUNNING && !slot_member_lives(w->member))
@@ -85,6 +87,17 @@ worker_break(struct worker *w, const char *why)
 	workers_spread();
 }
 
+/* How a descriptor names an mbuf to a worker: by its own block, or by its buffer's. */
+static uint32_t
+handle_for(const struct worker *w, const struct rte_mbuf *m)
+{
+	uint32_t handle;
+
+	if (!w->eal)
+		return buffers_handle(m);
+	return sio_pool_handle(buffers.slab, m, &handle) == 0 ? handle : UINT32_MAX;
+}
+
 static void
 stage(struct worker *w, struct bucket *b, struct rte_mbuf *m, uint16_t port)
 {
@@ -93,7 +106,7 @@ stage(struct worker *w, struct bucket *b, struct rte_mbuf *m, uint16_t port)
 
 		*r = (struct record){.segment = seg,
 			.head = seg == m ? m : NULL,
-			.handle = buffers_handle(seg),
+			.handle = handle_for(w, seg),
 			.bucket = flow_index(b),
 			.port = port,
 			.more = seg->next != NULL};
@@ -219,7 +232,7 @@ workers_inflight(void)
 {
 	uint64_t n = 0;
 
-	for (unsigned int i = 0; i < conf.n_workers; i++)
+	for (unsigned int i = 0; i < conf.n_slots; i++)
 		n += workers[i].written - workers[i].settled;
 	return n;
 }
@@ -227,7 +240,7 @@ workers_inflight(void)
 bool
 workers_busy(void)
 {
-	for (unsigned int i = 0; i < conf.n_workers; i++) {
+	for (unsigned int i = 0; i < conf.n_slots; i++) {
 		const struct worker *w = &workers[i];
 
 		if (w->state == WORKER_RUNNING && !w->stalled && w->written != w->settled)
@@ -241,7 +254,7 @@ workers_running(void)
 {
 	unsigned int n = 0;
 
-	for (unsigned int i = 0; i < conf.n_workers; i++)
+	for (unsigned int i = 0; i < conf.n_slots; i++)
 		n += workers[i].state == WORKER_RUNNING;
 	return n;
 }
@@ -253,7 +266,7 @@ workers_room(void)
 
 	if (conf.backpressure_ms == 0)
 		return UINT32_MAX;
-	for (unsigned int i = 0; i < conf.n_workers; i++) {
+	for (unsigned int i = 0; i < conf.n_slots; i++) {
 		const struct worker *w = &workers[i];
 
 		if (w->state == WORKER_RUNNING && !w->stalled)
@@ -315,14 +328,17 @@ watch_progress(struct worker *w, uint64_t now_ns)
 	workers_spread();
 }
 
-void
+bool
 worker_gone(struct worker *w)
 {
+	if (w->eal && !slot_inherit(w))
+		return false;
 	w->stats.deaths++;
 	worker_take_back(w);
 	slot_close(w);
 	slots_bury();
 	slot_open(w);
+	return true;
 }
 
 static void
@@ -360,7 +376,7 @@ workers_watch(uint64_t now_ns)
 	if (now_ns - last_ns < WATCH_NS)
 		return;
 	last_ns = now_ns;
-	for (unsigned int i = 0; i < conf.n_workers; i++)
+	for (unsigned int i = 0; i < conf.n_slots; i++)
 		watch_one(&workers[i], now_ns);
 	spawn_reap();
 }
@@ -374,10 +390,11 @@ workers_open(void)
 
 	instance_sweep(conf.name);
 	ret = slots_create();
-	for (unsigned int i = 0; ret == 0 && i < conf.n_workers; i++) {
+	for (unsigned int i = 0; ret == 0 && i < conf.n_slots; i++) {
 		struct worker *w = &workers[i];
 
 		w->slot = i;
+		w->eal = i >= conf.n_workers;
 		w->records = rte_calloc("worker_records", conf.ring_capacity, sizeof(w->records[0]),
 			RTE_CACHE_LINE_SIZE);
 		if (w->records == NULL) {
@@ -390,7 +407,7 @@ workers_open(void)
 	if (ret == 0)
 		ret = slots_publish();
 	if (ret == 0)
-		say("instance \"%s\" is open for %u workers", conf.name, conf.n_workers);
+		say("instance \"%s\" is open for %u workers", conf.name, conf.n_slots);
 	else
 		workers_close();
 	return ret;
@@ -402,7 +419,7 @@ drain(void)
 	uint64_t left = workers_inflight(), until = sio_now_ns() + DRAIN_NS;
 
 	while (workers_inflight() != 0 && sio_now_ns() < until) {
-		for (unsigned int i = 0; i < conf.n_workers; i++) {
+		for (unsigned int i = 0; i < conf.n_slots; i++) {
 			worker_flush(&workers[i]);
 			worker_poll(&workers[i]);
 		}
@@ -430,7 +447,7 @@ wait_for_leave(void)
 
 	while (some && sio_now_ns() < until) {
 		some = false;
-		for (unsigned int i = 0; i < conf.n_workers; i++)
+		for (unsigned int i = 0; i < conf.n_slots; i++)
 			some |= member_of(&workers[i]);
 		if (some)
 			usleep(POLL_US);
@@ -438,35 +455,43 @@ wait_for_leave(void)
 	}
 }
 
+/* Ends what is left of a worker that was asked to go. */
+static void
+close_one(struct worker *w)
+{
+	uint64_t until = sio_now_ns() + LEAVE_NS;
+
+	if (member_of(w))
+		say("worker %u (pid %d) does not go; its packets are taken back, the blocks are "
+		    "not used again",
+			w->slot, w->member_pid);
+	if (w->state == WORKER_RUNNING || w->state == WORKER_BROKEN) {
+		while (w->eal && !member_of(w) && !slot_inherit(w) && sio_now_ns() < until)
+			usleep(POLL_US);
+		if (w->settled != w->written)
+			worker_take_back(w);
+	}
+	slot_close(w);
+}
+
 void
 workers_close(void)
 {
 	drain();
-	for (unsigned int i = 0; i < conf.n_workers; i++) {
+	for (unsigned int i = 0; i < conf.n_slots; i++) {
 		if (workers[i].state == WORKER_RUNNING)
 			sio_rbuff_state_set(workers[i].out, SIO_RBUFF_DOWN);
 	}
 	wait_for_leave();
 	spawn_end();
 	/* what is taken back now goes out at once, and not to others that were asked to go, too */
-	for (unsigned int i = 0; i < conf.n_workers; i++)
+	for (unsigned int i = 0; i < conf.n_slots; i++)
 		workers[i].stalled = true;
 	workers_spread();
-	for (unsigned int i = 0; i < conf.n_workers; i++) {
-		struct worker *w = &workers[i];
-
-		if (member_of(w))
-			say("worker %u (pid %d) does not go; its packets are taken back, the "
-			    "blocks "
-			    "are not used again",
-				i, w->member_pid);
-		if (w->state == WORKER_RUNNING || w->state == WORKER_BROKEN) {
-			if (w->settled != w->written)
-				worker_take_back(w);
-		}
-		slot_close(w);
-		rte_free(w->records);
-		w->records = NULL;
+	for (unsigned int i = 0; i < conf.n_slots; i++) {
+		close_one(&workers[i]);
+		rte_free(workers[i].records);
+		workers[i].records = NULL;
 	}
 	slots_destroy();
 }

@@ -195,6 +195,9 @@ SIO_API void sio_pool_thread_end(struct sio_pool *pool);
  * the two dies in between, recovery makes it free, and the receiver's accept leaves it out: it is
  * lost as a packet, not as a block. A ring keeps packets of dead writers, too.
  *
+ * What is in a block is not looked at. Blocks with reference counts, such as mbufs, are handed over
+ * with a single reference and their own buffer, or copied before: see crash_safety.rst.
+ *
  * In a pool that is not exact these calls check ranges and change nothing, so that one application
  * runs on both.
  */

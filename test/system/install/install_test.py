@@ -15,6 +15,7 @@ from staged import expected_files, found_files, option, staged  # noqa: E402
 
 TOOLS = {
     "slabio-bench": ["--help"],
+    "slabio-eal-worker": ["--", "--help"],
     "slabio-l2fwd": ["--no-huge", "-m", "16", "--no-pci", "--no-shconf", "--no-telemetry",
                      "-l", str(min(os.sched_getaffinity(0))), "--", "--help"],
     "slabio-worker": ["--help"],

@@ -12,7 +12,8 @@ import subprocess
 
 from testpmd import BUILD, Skip, TOP, need
 
-TOOLS = ("slabio-bench", "slabio-l2fwd", "slabio-worker", "slabio-xsk", "slabioctl", "testpmd-bench")
+TOOLS = ("slabio-bench", "slabio-eal-worker", "slabio-l2fwd", "slabio-worker", "slabio-xsk", "slabioctl",
+         "testpmd-bench")
 PLUGINS = ("librte_mempool_slab.so", "librte_net_slabio.so")
 LOG = os.path.join(BUILD, "meson-logs", "install-log.txt")
 

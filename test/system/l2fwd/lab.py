@@ -6,6 +6,7 @@ import argparse
 import glob
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -14,9 +15,14 @@ import tempfile
 import time
 
 WAIT_S = 20
+SKIPPED = 77
 
 
 class Failure(Exception):
+    pass
+
+
+class Skip(Exception):
     pass
 
 
@@ -72,7 +78,9 @@ class Lab:
         self.env = dict(os.environ, SLABIO_RUNTIME_DIR=self.runtime)
         self.prefix = os.path.basename(self.dir)
         self.processes = []
+        self.memory = ["--no-huge", "-m", "128"]
         self.name = "t%d" % os.getpid()
+        self.huge = None
 
     def path(self, name):
         return os.path.join(self.dir, name)
@@ -91,12 +99,37 @@ class Lab:
         return p
 
     def l2fwd(self, ports, options, before=()):
-        eal = ["--lcores", "0@(0-%d)" % (os.cpu_count() - 1), "--no-huge", "-m", "128", "--no-pci",
-               "--file-prefix", self.prefix]
-        for plugin in self.args.plugin:
-            eal += ["-d", plugin]
-        return self.run(list(before) + [self.args.l2fwd] + eal + ports + ["--", "-T", "0", "--name", self.name]
+        return self.run(list(before) + [self.args.l2fwd] + self.memory + self.eal(0) + ports
+                        + ["--", "-T", "0", "--name", self.name]
                         + options)
+
+    def eal(self, lcore):
+        """EAL options that all processes of an instance have, but for the lcore's number."""
+        options = ["--lcores", "%d@(0-%d)" % (lcore, os.cpu_count() - 1), "--no-pci", "--file-prefix",
+                   self.prefix]
+        for plugin in self.args.plugin:
+            options += ["-d", plugin]
+        return options
+
+    def share_memory(self, mb=64):
+        """From now on on hugepages of a mount of its own, as EAL secondaries need it."""
+        if os.geteuid() != 0:
+            raise Skip("needs root, to mount hugetlbfs")
+        with open("/proc/meminfo", encoding="ascii") as f:
+            free = re.search(r"HugePages_Free:\s+(\d+)", f.read())
+        if free is None or int(free.group(1)) < mb:
+            raise Skip("needs %d free hugepages" % mb)
+        self.huge = self.path("huge")
+        os.mkdir(self.huge)
+        subprocess.run(["mount", "-t", "hugetlbfs", "-o", "pagesize=2M", "slabio-test", self.huge],
+                       check=True)
+        self.memory = ["--huge-dir", self.huge, "-m", str(mb)]
+
+    def eal_worker(self, slot, *options):
+        """An EAL worker started by hand, on an lcore id of its own."""
+        return self.run([self.args.eal_worker] + self.memory[:2] + self.eal(10 + slot)
+                        + ["--proc-type=secondary", "--no-telemetry", "--", "--attach", self.name,
+                           "--slot", str(slot)] + list(options))
 
     def replay(self, source, sink, options, ports="3"):
         return self.l2fwd([self.vdev(0, rx=source), self.vdev(1, tx=sink)],
@@ -130,6 +163,8 @@ class Lab:
         deadline = time.monotonic() + 3
         while self._workers_left() and time.monotonic() < deadline:
             time.sleep(0.05)
+        if self.huge is not None:
+            subprocess.run(["umount", "-l", self.huge], check=False)
         for path in [self.dir, self.runtime, "/var/run/dpdk/" + self.prefix]:
             shutil.rmtree(path, ignore_errors=True)
         for path in glob.glob("/dev/hugepages/slabio.*@%s.*" % self.name):
@@ -162,6 +197,9 @@ def run_test(args, test):
         test(lab)
         print("ok: %s" % test.__name__)
         return 0
+    except Skip as e:
+        print("skipped: %s: %s" % (test.__name__, e))
+        return SKIPPED
     except Failure as e:
         print("FAILED: %s: %s" % (test.__name__, e))
         lab.show()
@@ -176,6 +214,8 @@ def arguments():
     parser = argparse.ArgumentParser()
     parser.add_argument("--l2fwd", required=True)
     parser.add_argument("--worker", required=True)
+    parser.add_argument("--eal-worker", required=True)
+    parser.add_argument("--ctl", required=True)
     parser.add_argument("--peer", required=True)
     parser.add_argument("--driver", default="net_slabio")
     parser.add_argument("--plugin", action="append", default=[])
@@ -185,7 +225,6 @@ def arguments():
 
 def run_tests(args, functions):
     """Runs those of the functions that are named. @return exit status"""
-    status = 0
-    for name in args.tests:
-        status |= run_test(args, functions[name])
-    return status
+    results = [run_test(args, functions[name]) for name in args.tests]
+    # a failure says more than a skip
+    return max(results, key=lambda result: (result not in (0, SKIPPED), result))
