@@ -3,13 +3,13 @@
  */
 
 /*
- * The audit walks every magazine and meets each block in it. It only reads, and believes nothing it
+ * The audit walks every magazine and cell and meets each block that is in it. It only reads, and believes nothing it
  * reads.
  *
  * On a live pool a block can move from one magazine to another while the walk is between the two.
  * So each magazine gets a stamp when it is read: its word, and its shard's epoch. Two meetings of
  * one block count as a fault only if both stamps are still the same at the end: then both magazines
- * held it at the same time.
+ * held it at the same time. A cell's stamp is its word.
  */
 
 #include <errno.h>
@@ -24,6 +24,8 @@
 /* Who met a block, in place of a magazine's number. */
 #define BY_CALLER (UINT32_MAX - 1)
 #define BY_NOBODY UINT32_MAX
+/* Added to the number of a cell; a pool has fewer magazines. */
+#define BY_CELL (1u << 31)
 
 struct stamp {
 	uint64_t word;
@@ -42,6 +44,8 @@ struct sio_audit {
 	uint32_t *met_by; /**< per block: the magazine where it was met first */
 	uint8_t *place;	  /**< per block: where */
 	struct stamp *stamps;
+	uint64_t *words; /**< of the cells, as they were read */
+	uint32_t cells_low, cells_high;
 	uint32_t top;
 	struct double_meeting *doubles;
 	uint32_t n_doubles, max_doubles;
@@ -173,6 +177,34 @@ walk_magazine(struct sio_audit *audit, uint32_t m, uint32_t *handles)
 			m);
 }
 
+/* The blocks of the contiguous region that are in nobody's hands. */
+static void
+walk_cells(struct sio_audit *audit)
+{
+	struct sio_pool *pool = audit->pool;
+
+	for (uint32_t c = audit->cells_low; c < audit->cells_high; c++) {
+		/* acquire: what is met elsewhere is looked at after it, as for magazines */
+		uint64_t word = atomic_load_explicit(&pool->cells[c].word, memory_order_acquire);
+		uint32_t bits = sio_cell_free_bits(pool, word);
+		sio_member_t member = sio_cell_member(word);
+
+		audit->words[c - audit->cells_low] = word;
+		if (sio_cell_state(word) == SIO_CELL_TAKING) {
+			unsigned int slot = SIO_MEMBER_SLOT(member);
+
+			if (audit->members[slot] != member ||
+				audit->states[slot] == SIO_MEMBER_DEAD)
+				audit->report.dead_blocks += (uint32_t)__builtin_popcount(bits);
+			else
+				audit->report.unsettled++;
+		}
+		for (; bits != 0; bits &= bits - 1)
+			meet(audit, (c << pool->cell_shift) + (uint32_t)__builtin_ctz(bits),
+				SIO_PLACE_CONTIG, BY_CELL + c);
+	}
+}
+
 static void
 look_at_members(struct sio_audit *audit)
 {
@@ -194,6 +226,7 @@ audit_free(struct sio_audit *audit)
 	free(audit->met_by);
 	free(audit->place);
 	free(audit->stamps);
+	free(audit->words);
 	free(audit->doubles);
 	free(audit);
 }
@@ -212,7 +245,10 @@ sio_audit_begin(struct sio_pool *pool, struct sio_audit **out)
 	audit->met_by = malloc(pool->n_blocks * sizeof(uint32_t));
 	audit->place = calloc(pool->n_blocks, 1);
 	audit->stamps = calloc(audit->top + 1, sizeof(struct stamp));
-	if (audit->met_by == NULL || audit->place == NULL || audit->stamps == NULL) {
+	sio_cells_bounds(pool, &audit->cells_low, &audit->cells_high);
+	audit->words = calloc(audit->cells_high - audit->cells_low + 1, sizeof(uint64_t));
+	if (audit->met_by == NULL || audit->place == NULL || audit->stamps == NULL ||
+		audit->words == NULL) {
 		audit_free(audit);
 		return -ENOMEM;
 	}
@@ -221,6 +257,7 @@ sio_audit_begin(struct sio_pool *pool, struct sio_audit **out)
 	look_at_members(audit);
 	for (uint32_t m = 0; m < audit->top; m++)
 		walk_magazine(audit, m, handles);
+	walk_cells(audit);
 	*out = audit;
 	return 0;
 }
@@ -246,6 +283,10 @@ still_so(const struct sio_audit *audit, uint32_t by)
 
 	if (by == BY_CALLER)
 		return !audit->moved;
+	if (by >= BY_CELL)
+		return atomic_load_explicit(
+			       &audit->pool->cells[by - BY_CELL].word, memory_order_relaxed) ==
+		       audit->words[by - BY_CELL - audit->cells_low];
 	now = stamp_now(audit, by);
 	return stamp_same(&audit->stamps[by], &now);
 }
@@ -302,6 +343,7 @@ sio_audit_print(const struct sio_audit_report *report, FILE *out)
 		[SIO_PLACE_RING] = "in rings",
 		[SIO_PLACE_PORT] = "in ports",
 		[SIO_PLACE_HELD] = "held, by holder word",
+		[SIO_PLACE_CONTIG] = "in the contiguous region",
 	};
 
 	fprintf(out, "  %-32s %10u\n", "blocks", report->populated);

@@ -3,12 +3,24 @@
  */
 
 /*
- * What can be told of a pool by looking: counts are summed from the magazines, so they cannot
- * drift.
+ * What can be told of a pool by looking: counts are summed from the magazines and cells, so they
+ * cannot drift.
  */
 
 #include <string.h>
 #include "pool/pool_private.h"
+
+/* Blocks of the contiguous region that are not out. */
+static uint32_t
+contig_free(const struct sio_pool *pool)
+{
+	uint32_t c, high, sum = 0;
+
+	for (sio_cells_bounds(pool, &c, &high); c < high; c++)
+		sum += (uint32_t)__builtin_popcount(sio_cell_free_bits(
+			pool, atomic_load_explicit(&pool->cells[c].word, memory_order_relaxed)));
+	return sum;
+}
 
 uint32_t
 sio_pool_free_count(const struct sio_pool *pool)
@@ -17,7 +29,44 @@ sio_pool_free_count(const struct sio_pool *pool)
 
 	for (uint32_t m = 0; m < top; m++)
 		sum += sio_mag_count_now(sio_magazine_at(pool, m));
-	return sum;
+	return sum + contig_free(pool);
+}
+
+/* Whether a run can be taken from here on. */
+static bool
+run_is_ready(const struct sio_pool *pool, uint32_t c, uint32_t high)
+{
+	uint32_t n = pool->hdr->contig_size >> pool->cell_shift;
+
+	if (pool->cells[c].pos != 0 || n > high - c)
+		return false;
+	for (uint32_t i = 0; i < n; i++)
+		if (atomic_load_explicit(&pool->cells[c + i].word, memory_order_relaxed) !=
+			SIO_CELL_FREE)
+			return false;
+	return true;
+}
+
+static void
+contig_info(const struct sio_pool *pool, struct sio_pool_info *info)
+{
+	const struct sio_pool_hdr *hdr = pool->hdr;
+	uint32_t c, high, shards = sio_shards_top(pool);
+
+	if (pool->cells == NULL)
+		return;
+	info->contig_size = hdr->contig_size;
+	info->contig_runs = atomic_load_explicit(&hdr->runs_set_aside, memory_order_relaxed);
+	info->contig_free = contig_free(pool);
+	info->contig_wrong = atomic_load_explicit(&hdr->wrong_gives, memory_order_relaxed);
+	for (sio_cells_bounds(pool, &c, &high); c < high; c++)
+		info->contig_ready += run_is_ready(pool, c, high);
+	for (uint32_t s = 0; s < shards; s++) {
+		info->contig_taken +=
+			atomic_load_explicit(&pool->shards[s].contig_taken, memory_order_relaxed);
+		info->contig_given +=
+			atomic_load_explicit(&pool->shards[s].contig_given, memory_order_relaxed);
+	}
 }
 
 void
@@ -42,6 +91,7 @@ sio_pool_info(const struct sio_pool *pool, struct sio_pool_info *info)
 	for (unsigned int i = 0; i < SIO_MEMBERS_MAX; i++)
 		info->members += sio_member_get(pool->seg, i, &member) == 0;
 	info->free_blocks = sio_pool_free_count(pool);
+	contig_info(pool, info);
 }
 
 static uint64_t

@@ -184,6 +184,25 @@ sio_pool_handle(const struct sio_pool *pool, const void *addr, uint32_t *handle)
 	return -EINVAL;
 }
 
+/* Sets aside what is to be taken as neighbours; the rest goes into magazines. */
+static void
+add_blocks(struct sio_pool *pool, uint32_t first, uint32_t n, uintptr_t base, uint64_t pitch)
+{
+	const struct sio_pool_hdr *hdr = pool->hdr;
+	uint32_t from = first, to = first, runs;
+
+	if (pool->cells != NULL)
+		sio__contig_set_aside(pool, first, n, &from, &to);
+	sio_pool_populate(pool, first, from - first, base, pitch);
+	sio_pool_populate(pool, to, first + n - to, base + (to - first) * pitch, pitch);
+	runs = atomic_load_explicit(&hdr->runs_set_aside, memory_order_relaxed);
+	if (first + n == pool->n_blocks && runs < hdr->contig_runs)
+		SIO_WARN("pool %s: %u contiguous runs of %u blocks are set aside: expected %u, but "
+			 "its memory lies in %u pieces, and no run crosses from one into another",
+			hdr->name, runs, hdr->contig_size, hdr->contig_runs,
+			atomic_load_explicit(&hdr->n_chunks, memory_order_relaxed));
+}
+
 /*
  * Puts new blocks into depot magazines through an ordinary view without a shard, filling each
  * magazine to the top.
@@ -223,6 +242,6 @@ sio_pool_add_memory(struct sio_pool *pool, void *addr, size_t pitch, uint32_t n)
 	/* release: the chunk; partner: sio_map_refresh() */
 	atomic_store_explicit(&hdr->n_chunks, n_chunks + 1, memory_order_release);
 	atomic_store_explicit(&hdr->populated, first + n, memory_order_release);
-	sio_pool_populate(pool, first, n, (uintptr_t)addr, pitch);
+	add_blocks(pool, first, n, (uintptr_t)addr, pitch);
 	return 0;
 }

@@ -41,21 +41,30 @@ default_magazine_size(uint32_t n_blocks)
 	return size;
 }
 
+/* The largest power of two that divides a run, up to 32: no block of a run is left over. */
+static uint32_t
+cell_shift(uint32_t contig_size)
+{
+	uint32_t shift = contig_size != 0 ? (uint32_t)__builtin_ctz(contig_size) : 0;
+
+	return shift < SIO_CELL_SHIFT_MAX ? shift : SIO_CELL_SHIFT_MAX;
+}
+
 void
-sio_pool_geometry(uint32_t n_blocks, uint32_t magazine_size, uint32_t max_shards,
-	uint32_t max_rings, uint32_t flags, struct sio_geometry *g)
+sio_pool_geometry(const struct sio_pool_hdr *hdr, struct sio_geometry *g)
 {
 	uint64_t off = align_up(sizeof(struct sio_pool_hdr), SIO_CACHE_LINE);
-	uint32_t entry = flags & SIO_POOL_SAME_MAP ? sizeof(void *) : sizeof(uint32_t);
+	uint32_t entry = hdr->flags & SIO_POOL_SAME_MAP ? sizeof(void *) : sizeof(uint32_t);
+	uint32_t n_blocks = hdr->n_blocks, size = hdr->magazine_size;
 
-	g->magazine_size = magazine_size;
-	g->magazine_stride = (uint32_t)(sizeof(struct sio_magazine) +
-					align_up(magazine_size * entry, SIO_CACHE_LINE));
-	g->n_magazines = (n_blocks + magazine_size - 1) / magazine_size +
-			 (max_shards + SIO_HANDS) * SIO_MAGAZINES_OUT;
+	g->magazine_stride =
+		(uint32_t)(sizeof(struct sio_magazine) + align_up(size * entry, SIO_CACHE_LINE));
+	g->n_magazines =
+		(n_blocks + size - 1) / size + (hdr->max_shards + SIO_HANDS) * SIO_MAGAZINES_OUT;
 	g->hint_words = (uint32_t)align_up((g->n_magazines + 63) / 64, 8);
+	g->cell_shift = cell_shift(hdr->contig_size);
 	g->shards_off = off;
-	off += (uint64_t)max_shards * sizeof(struct sio_shard);
+	off += (uint64_t)hdr->max_shards * sizeof(struct sio_shard);
 	g->hints_off = off;
 	off += 2ull * g->hint_words * sizeof(uint64_t);
 	g->magazines_off = off;
@@ -65,7 +74,10 @@ sio_pool_geometry(uint32_t n_blocks, uint32_t magazine_size, uint32_t max_shards
 	g->chunks_off = off;
 	off += align_up((uint64_t)n_blocks * sizeof(struct sio_chunk), SIO_CACHE_LINE);
 	g->rings_off = off;
-	off += (uint64_t)max_rings * sizeof(struct sio_ring_entry);
+	off += (uint64_t)hdr->max_rings * sizeof(struct sio_ring_entry);
+	g->cells_off = off;
+	if (hdr->contig_size != 0)
+		off += ((uint64_t)(n_blocks >> g->cell_shift) + 1) * sizeof(struct sio_cell);
 	g->total_size = off;
 }
 
@@ -113,6 +125,23 @@ opts_check(const struct sio_pool_opts *opts)
 			opts->name, opts->max_rings);
 		return -EINVAL;
 	}
+	if ((opts->contig_size == 0) != (opts->contig_runs == 0)) {
+		SIO_ERR("pool %s: contiguous region of %u runs of %u blocks: expected both or "
+			"none of contig_runs and contig_size",
+			opts->name, opts->contig_runs, opts->contig_size);
+		return -EINVAL;
+	}
+	if (opts->contig_size != 0 &&
+		(opts->contig_size < 2 || opts->contig_size > SIO_POOL_CONTIG_MAX))
+		return out_of_range(opts->name, "number of blocks of a contiguous run",
+			opts->contig_size, 2, SIO_POOL_CONTIG_MAX);
+	if (opts->contig_size != 0 && opts->contig_runs > opts->n_blocks / opts->contig_size) {
+		SIO_ERR("pool %s: %u contiguous runs of %u blocks: expected at most %u, since the "
+			"pool has %u blocks",
+			opts->name, opts->contig_runs, opts->contig_size,
+			opts->n_blocks / opts->contig_size, opts->n_blocks);
+		return -EINVAL;
+	}
 	if (opts->flags & ~FLAGS_KNOWN) {
 		SIO_ERR("pool %s: flags 0x%x: expected none but 0x%x", opts->name, opts->flags,
 			FLAGS_KNOWN);
@@ -154,7 +183,11 @@ pool_open(struct sio_pool *pool)
 	pool->stride = hdr->magazine_stride;
 	pool->exact = (hdr->flags & SIO_POOL_EXACT) != 0;
 	pool->wide = (hdr->flags & SIO_POOL_SAME_MAP) != 0;
-	pool->check = (hdr->flags & SIO_POOL_CHECK) != 0;
+	pool->check = (hdr->flags & SIO_POOL_CHECK) != 0 || hdr->contig_size != 0;
+	pool->give_apart = pool->wide || hdr->contig_size != 0;
+	pool->cell_shift = hdr->cell_shift;
+	if (hdr->contig_size != 0)
+		pool->cells = (struct sio_cell *)(void *)(start + hdr->cells_off);
 	pool->shards = (struct sio_shard *)(void *)(start + hdr->shards_off);
 	pool->hints[0] = (_Atomic uint64_t *)(void *)(start + hdr->hints_off);
 	pool->hints[1] = pool->hints[0] + hdr->hint_words;
@@ -172,28 +205,42 @@ pool_open(struct sio_pool *pool)
 	return 0;
 }
 
+/* The numbers that the others follow from. */
 static void
-header_fill(struct sio_pool_hdr *hdr, const struct sio_pool_opts *opts,
-	const struct sio_geometry *g, uint32_t max_shards, uint32_t max_rings)
+header_choose(struct sio_pool_hdr *hdr, const struct sio_pool_opts *opts)
+{
+	uint32_t others = opts->n_blocks - opts->contig_size * opts->contig_runs;
+
+	hdr->n_blocks = opts->n_blocks;
+	hdr->magazine_size =
+		opts->magazine_size != 0 ? opts->magazine_size : default_magazine_size(others);
+	hdr->max_shards = opts->max_shards != 0 ? opts->max_shards : DEFAULT_SHARDS;
+	if (opts->flags & SIO_POOL_EXACT)
+		hdr->max_rings = opts->max_rings != 0 ? opts->max_rings : DEFAULT_RINGS;
+	hdr->contig_size = opts->contig_size;
+	hdr->contig_runs = opts->contig_runs;
+	hdr->flags = opts->flags;
+}
+
+static void
+header_fill(
+	struct sio_pool_hdr *hdr, const struct sio_pool_opts *opts, const struct sio_geometry *g)
 {
 	if (getrandom(&hdr->uid, sizeof(hdr->uid), GRND_NONBLOCK) != sizeof(hdr->uid))
 		hdr->uid = sio_now_ns() ^ (uint64_t)getpid() << 40;
 	memcpy(hdr->name, opts->name, strlen(opts->name) + 1);
-	hdr->n_blocks = opts->n_blocks;
 	hdr->block_size = opts->block_size;
-	hdr->magazine_size = g->magazine_size;
 	hdr->magazine_stride = g->magazine_stride;
 	hdr->n_magazines = g->n_magazines;
-	hdr->max_shards = max_shards;
-	hdr->max_rings = max_rings;
 	hdr->hint_words = g->hint_words;
-	hdr->flags = opts->flags;
+	hdr->cell_shift = g->cell_shift;
 	hdr->shards_off = g->shards_off;
 	hdr->hints_off = g->hints_off;
 	hdr->magazines_off = g->magazines_off;
 	hdr->holders_off = g->holders_off;
 	hdr->chunks_off = g->chunks_off;
 	hdr->rings_off = g->rings_off;
+	hdr->cells_off = g->cells_off;
 	hdr->total_size = g->total_size;
 	atomic_store_explicit(&hdr->last_given, SIO_MAG_NONE, memory_order_relaxed);
 }
@@ -261,22 +308,16 @@ int
 sio_pool_create(const struct sio_pool_opts *opts, struct sio_pool **out)
 {
 	struct sio_segment_opts seg_opts = {.sz = sizeof(seg_opts)};
+	struct sio_pool_hdr chosen = {.n_blocks = 0};
 	struct sio_geometry g;
 	struct sio_pool *pool;
-	uint32_t max_shards, max_rings;
 	int ret = opts_check(opts);
 
 	*out = NULL;
 	if (ret != 0)
 		return ret;
-	max_shards = opts->max_shards != 0 ? opts->max_shards : DEFAULT_SHARDS;
-	max_rings = opts->max_rings != 0 ? opts->max_rings : DEFAULT_RINGS;
-	if ((opts->flags & SIO_POOL_EXACT) == 0)
-		max_rings = 0;
-	sio_pool_geometry(opts->n_blocks,
-		opts->magazine_size != 0 ? opts->magazine_size
-					 : default_magazine_size(opts->n_blocks),
-		max_shards, max_rings, opts->flags, &g);
+	header_choose(&chosen, opts);
+	sio_pool_geometry(&chosen, &g);
 	pool = calloc(1, sizeof(*pool));
 	if (pool == NULL)
 		return -ENOMEM;
@@ -292,7 +333,8 @@ sio_pool_create(const struct sio_pool_opts *opts, struct sio_pool **out)
 		return ret;
 	}
 	pool->hdr = sio_segment_data(pool->seg);
-	header_fill(pool->hdr, opts, &g, max_shards, max_rings);
+	header_choose(pool->hdr, opts);
+	header_fill(pool->hdr, opts, &g);
 	ret = pool_open(pool);
 	if (ret != 0) {
 		sio_segment_detach(pool->seg);
@@ -329,15 +371,15 @@ header_check(const struct sio_pool_hdr *hdr, uint64_t size, const char *name)
 	if (size < sizeof(*hdr) || hdr->n_blocks < 1 || hdr->n_blocks > SIO_POOL_BLOCKS_MAX ||
 		hdr->magazine_size < SIO_MAGAZINE_MIN || hdr->magazine_size > SIO_MAGAZINE_MAX ||
 		hdr->max_shards < 1 || hdr->max_shards > SIO_POOL_SHARDS_MAX ||
-		hdr->max_rings > SIO_POOL_RINGS_MAX)
+		hdr->max_rings > SIO_POOL_RINGS_MAX || hdr->contig_size > SIO_POOL_CONTIG_MAX)
 		goto damaged;
-	sio_pool_geometry(
-		hdr->n_blocks, hdr->magazine_size, hdr->max_shards, hdr->max_rings, hdr->flags, &g);
+	sio_pool_geometry(hdr, &g);
 	if (hdr->magazine_stride != g.magazine_stride || hdr->n_magazines != g.n_magazines ||
 		hdr->hint_words != g.hint_words || hdr->shards_off != g.shards_off ||
 		hdr->hints_off != g.hints_off || hdr->magazines_off != g.magazines_off ||
 		hdr->holders_off != g.holders_off || hdr->chunks_off != g.chunks_off ||
-		hdr->rings_off != g.rings_off || hdr->total_size != g.total_size ||
+		hdr->rings_off != g.rings_off || hdr->cells_off != g.cells_off ||
+		hdr->cell_shift != g.cell_shift || hdr->total_size != g.total_size ||
 		g.total_size > size)
 		goto damaged;
 	if (memchr(hdr->name, '\0', sizeof(hdr->name)) == NULL ||

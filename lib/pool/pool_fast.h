@@ -49,10 +49,11 @@ struct sio_local {
 	bool few;	  /**< there were few free blocks, at few_sum */
 	uint64_t dry_sum; /**< see take_give.c, events_sum() */
 	uint64_t few_sum;
-	int64_t few_met;     /**< how many, less this thread's own balance */
-	uint64_t events;     /**< of the pool's events, those that this thread counted */
-	uint64_t dry_events; /**< events, when the pool was dry */
-	uint32_t hand_calls; /**< without a shard: calls since the last try to get one */
+	int64_t few_met;      /**< how many, less this thread's own balance */
+	uint64_t events;      /**< of the pool's events, those that this thread counted */
+	uint64_t dry_events;  /**< events, when the pool was dry */
+	uint32_t hand_calls;  /**< without a shard: calls since the last try to get one */
+	uint32_t contig_walk; /**< the cell where the next look for neighbours begins */
 	struct sio_shard_hot private_hot;
 	struct sio_local *next; /**< in pool->locals */
 	struct sio_tls *tls;	/**< whose it is */

@@ -26,10 +26,12 @@
  *     +----------------------------------+
  *     | rings    [max_rings]             |  exact pools: the rings that holder words name
  *     +----------------------------------+
+ *     | cells    [n_cells]               |  pools with a contiguous region: what of it is out
+ *     +----------------------------------+
  *
- * Truth lies in three kinds of words only: the magazine words (whose are these handles), the holder
- * words (whose is this block, in exact pools with several members) and the segment's member slots
- * (who lives). Everything else is either written by the one thread that these words name, or a
+ * Truth lies in four kinds of words only: the magazine words (whose are these handles), the holder
+ * words (whose is this block, in exact pools with several members), the cells (which blocks of the
+ * contiguous region are out) and the segment's member slots (who lives). Everything else is either written by the one thread that these words name, or a
  * hint.
  *
  * Why there are always enough magazines. Every magazine is in the depot, or remembered by the one
@@ -50,7 +52,7 @@
 /** Inline also where the caller is compiled for another CPU than the callee. */
 #define SIO_INLINE static inline __attribute__((always_inline))
 
-#define SIO_POOL_LAYOUT_VERSION 2u
+#define SIO_POOL_LAYOUT_VERSION 3u
 
 /** Magazines a thief claims per round, with one barrier for all. */
 #define SIO_STEAL_ROUND 4u
@@ -183,6 +185,37 @@ struct sio_ring_entry {
 
 _Static_assert(sizeof(struct sio_ring_entry) == 2 * SIO_CACHE_LINE, "two lines");
 
+/* ---- the cell: which of these neighbours are out ----
+ *
+ *   63 62 61        54 53                32 31                    0
+ *  +-----+------------+--------------------+-----------------------+
+ *  |state| 0          | member name (22)   | bitmap of those out   |
+ *  +-----+------------+--------------------+-----------------------+
+ *
+ * NONE    the blocks are not of the contiguous region, but in magazines like others
+ * FREE    all of them are free; the rest of the word is 0
+ * TAKING  the member is taking them; nobody else knows of them yet
+ * OUT     those in the bitmap, of which there is one at least; the others wait for them
+ *
+ * Cell c is that of the blocks c << cell_shift and following. See doc/design/ownership.md, 12.
+ */
+#define SIO_CELL_STATE_MASK   (3ull << 62)
+#define SIO_CELL_NONE	      0ull
+#define SIO_CELL_FREE	      (1ull << 62)
+#define SIO_CELL_TAKING	      (2ull << 62)
+#define SIO_CELL_OUT	      (3ull << 62)
+#define SIO_CELL_MEMBER_SHIFT 32
+#define SIO_CELL_SHIFT_MAX    5u
+
+struct sio_cell {
+	_Atomic uint64_t word;
+	/* constant once the word was FREE */
+	uint32_t left; /**< cells from this one to the end of its stretch */
+	uint32_t pos;  /**< cells before it in its run */
+};
+
+_Static_assert(sizeof(struct sio_cell) == 16, "two words");
+
 /* ---- the shard ---- */
 
 /** What the owner writes in every operation, on a line of its own. */
@@ -214,7 +247,9 @@ struct sio_shard {
 	_Atomic uint64_t
 		lost; /**< magazines that a thief took from this shard, or put back to it */
 	_Atomic uint64_t failures; /**< takes that found too few blocks */
-	uint64_t reserved1[2];
+	/* of the contiguous region, and not in hot's counters: blocks, ever */
+	_Atomic uint64_t contig_taken;
+	_Atomic uint64_t contig_given;
 };
 
 _Static_assert(sizeof(struct sio_shard) == 2 * SIO_CACHE_LINE, "two lines: hot and cold");
@@ -243,13 +278,16 @@ struct sio_pool_hdr {
 	uint32_t hint_words; /**< 64-bit words of one hint map */
 	uint32_t flags;
 	uint32_t max_rings;
-	uint32_t reserved;
-	uint64_t shards_off; /**< these count from the start of this header */
+	uint32_t contig_size; /**< blocks of a run; 0: no contiguous region */
+	uint32_t contig_runs; /**< as asked for */
+	uint32_t cell_shift;  /**< a cell is 1 << cell_shift blocks */
+	uint64_t shards_off;  /**< these count from the start of this header */
 	uint64_t hints_off;
 	uint64_t magazines_off;
 	uint64_t holders_off;
 	uint64_t chunks_off;
 	uint64_t rings_off;
+	uint64_t cells_off;
 	uint64_t total_size;
 
 	/**
@@ -260,6 +298,14 @@ struct sio_pool_hdr {
 
 	/** Conservative pools: not 0 while there may be marks of quarantine. By recovery. */
 	_Atomic uint32_t quarantine;
+
+	/* the contiguous region; creator only */
+	_Atomic uint32_t cells_low, cells_high; /**< bounds of walks over the cells */
+	_Atomic uint32_t runs_set_aside;
+	_Atomic uint32_t longest; /**< blocks of the longest stretch */
+
+	/** Gives of blocks of the region that were not the giver's. Anybody, by addition. */
+	_Alignas(SIO_CACHE_LINE) _Atomic uint64_t wrong_gives;
 
 	/** Hint: the magazine given to the depot with blocks most recently. */
 	_Alignas(SIO_CACHE_LINE) _Atomic uint32_t last_given;
@@ -394,6 +440,45 @@ static inline sio_member_t
 sio_offer_to(uint64_t holder)
 {
 	return (sio_member_t)(holder >> SIO_HOLDER_TO_SHIFT & SIO_HOLDER_NAME_MASK);
+}
+
+static inline uint64_t
+sio_cell_state(uint64_t word)
+{
+	return word & SIO_CELL_STATE_MASK;
+}
+
+static inline sio_member_t
+sio_cell_member(uint64_t word)
+{
+	return (sio_member_t)(word >> SIO_CELL_MEMBER_SHIFT & SIO_HOLDER_NAME_MASK);
+}
+
+static inline uint64_t
+sio_cell_taking(sio_member_t member)
+{
+	return SIO_CELL_TAKING | (uint64_t)member << SIO_CELL_MEMBER_SHIFT;
+}
+
+/** The blocks of a cell that are out. */
+static inline uint32_t
+sio_cell_bits(uint64_t word)
+{
+	return (uint32_t)word;
+}
+
+/** All blocks of a cell of that many. */
+static inline uint32_t
+sio_cell_all(uint32_t blocks)
+{
+	return blocks >= 32 ? UINT32_MAX : (1u << blocks) - 1;
+}
+
+/** The word of a cell of whose blocks these are out. */
+static inline uint64_t
+sio_cell_out(uint32_t bits)
+{
+	return bits != 0 ? SIO_CELL_OUT | bits : SIO_CELL_FREE;
 }
 
 #endif /* SIO_POOL_LAYOUT_H */

@@ -15,6 +15,7 @@
  *     depot.c      claiming and giving magazines
  *     steal.c      magazines of other shards
  *     take_give.c  the data path; its fastest part is in pool_fast.h
+ *     contig.c     neighbours, from a region set aside
  *     info.c       counters and facts
  *     recover.c    what the dead held
  *     quarantine.c what they may have held, where that is not known
@@ -60,7 +61,9 @@ struct sio_pool {
 	uint32_t lid; /**< number of this pool in this process */
 	bool exact;
 	bool wide;  /**< magazines hold addresses, see SIO_POOL_SAME_MAP */
-	bool check; /**< SIO_POOL_CHECK */
+	bool check; /**< every address given is looked at: SIO_POOL_CHECK, or a contiguous region */
+	bool give_apart; /**< handles given go no straight way: addresses are kept, or a region */
+	uint32_t cell_shift;
 	bool observe;
 	bool can_steal;
 	bool must_fence;
@@ -70,6 +73,8 @@ struct sio_pool {
 	_Atomic uint64_t *hints[2]; /**< SIO_HINT_... */
 	_Atomic uint64_t *holders;
 	struct sio_chunk *chunks;
+	struct sio_cell *cells;		 /**< NULL: no contiguous region */
+	_Atomic uint32_t contig_refused; /**< takes of a size that cannot be had */
 	struct sio_ring_entry *rings;
 	uint32_t max_rings;
 	_Atomic uint32_t rings_attached; /**< ends of rings with this pool's blocks, here */
@@ -303,6 +308,60 @@ sio_dead_holder(const struct sio_dead *dead, uint64_t holder)
 void sio_take_over(struct sio_local *local, struct sio_magazine *mag, sio_member_t owner,
 	const struct sio_dead *dead);
 
+/* ---- contig.c ---- */
+
+/** Whether a block with memory is of the region, of a pool that has one. */
+static inline bool
+sio_contig_is(const struct sio_pool *pool, uint32_t handle)
+{
+	/* relaxed: whose it is does not change once the block can be known */
+	return atomic_load_explicit(
+		       &pool->cells[handle >> pool->cell_shift].word, memory_order_relaxed) != 0;
+}
+
+/** Blocks to be given back, of one cell. */
+struct sio_contig_batch {
+	uint32_t cell, bits;
+	uint32_t given, wrong;
+};
+
+/** Adds a block of the region to what is given back. */
+void sio__contig_give(
+	struct sio_pool *pool, struct sio_contig_batch *batch, uint32_t handle, sio_member_t self);
+/** Gives back what was added. @return how many were the caller's */
+void sio__contig_flush(struct sio_pool *pool, struct sio_contig_batch *batch);
+/** Counts, and tells of wrong gives. @return 0 or -EACCES */
+int sio__contig_given(struct sio_local *local, const struct sio_contig_batch *batch);
+/** Creator: sets runs aside of new memory. @param[out] from, to: the handles */
+void sio__contig_set_aside(
+	struct sio_pool *pool, uint32_t first, uint32_t n, uint32_t *from, uint32_t *to);
+
+/** Bounds of walks over the cells; both 0 without a region. */
+static inline void
+sio_cells_bounds(const struct sio_pool *pool, uint32_t *low, uint32_t *high)
+{
+	uint32_t n;
+
+	*low = *high = 0;
+	if (pool->cells == NULL)
+		return;
+	n = (pool->n_blocks >> pool->cell_shift) + 1;
+	/* acquire: what is constant in the cells; partner: sio__contig_set_aside() */
+	*high = atomic_load_explicit(&pool->hdr->cells_high, memory_order_acquire);
+	*low = atomic_load_explicit(&pool->hdr->cells_low, memory_order_relaxed);
+	*high = *high < n ? *high : n;
+	*low = *low < *high ? *low : *high;
+}
+
+/** Blocks of a cell that are in nobody's hands, given its word. */
+static inline uint32_t
+sio_cell_free_bits(const struct sio_pool *pool, uint64_t word)
+{
+	uint32_t all = sio_cell_all(1u << pool->cell_shift);
+
+	return sio_cell_state(word) == SIO_CELL_NONE ? 0 : all & ~sio_cell_bits(word);
+}
+
 /* ---- steal.c ---- */
 
 /**
@@ -317,12 +376,12 @@ bool sio_steal_round(
 /* ---- log, geometry ---- */
 
 struct sio_geometry {
-	uint32_t magazine_size, magazine_stride, n_magazines, hint_words;
+	uint32_t magazine_stride, n_magazines, hint_words, cell_shift;
 	uint64_t shards_off, hints_off, magazines_off, holders_off, chunks_off, rings_off;
-	uint64_t total_size;
+	uint64_t cells_off, total_size;
 };
 
-void sio_pool_geometry(uint32_t n_blocks, uint32_t magazine_size, uint32_t max_shards,
-	uint32_t max_rings, uint32_t flags, struct sio_geometry *geometry);
+/** Whatever follows from the few numbers in a header that are free. */
+void sio_pool_geometry(const struct sio_pool_hdr *hdr, struct sio_geometry *geometry);
 
 #endif /* SIO_POOL_PRIVATE_H */

@@ -87,7 +87,7 @@ sio__quarantine_update(struct sio_recovery *r)
 		return -ENOMEM;
 	if (dead != SIO_MEMBER_NONE)
 		atomic_store_explicit(&pool->hdr->quarantine, 1, memory_order_relaxed);
-	sio__mark_magazines(r);
+	sio__mark_free(r);
 	for (uint32_t b = 0; b < n; b++) {
 		uint64_t holder = holder_of(pool, b);
 		bool free_now = sio_recovery_marked(r, b);
@@ -116,7 +116,7 @@ sio_pool_quarantine(
 	r.marks = calloc(pool->n_blocks / 8 + 1, 1);
 	if (r.marks == NULL)
 		return -ENOMEM;
-	sio__mark_magazines(&r);
+	sio__mark_free(&r);
 	for (uint32_t b = 0; b < n; b++) {
 		uint64_t holder = holder_of(pool, b);
 
@@ -201,7 +201,7 @@ sio_pool_quarantine_free(struct sio_pool *pool, uint32_t *freed)
 	r.marks = calloc(pool->n_blocks / 8 + 1, 1);
 	if (r.marks == NULL)
 		return -ENOMEM;
-	sio__mark_magazines(&r);
+	sio__mark_free(&r);
 	if (!alone(pool, self, after) || memcmp(before, after, sizeof(before)) != 0) {
 		ret = -EBUSY;
 	} else {

@@ -12,8 +12,11 @@
 
 #include "pool/recover.h"
 
-/** Marks every block that lies in a magazine now, whatever the magazine's state. */
-void sio__mark_magazines(struct sio_recovery *r);
+/**
+ * Marks every block that lies in a magazine now, whatever the magazine's state, or is in nobody's
+ * hands in the contiguous region.
+ */
+void sio__mark_free(struct sio_recovery *r);
 
 /**
  * Conservative pools: after a death, what lies in no magazine goes on the list; what was on it and

@@ -10,7 +10,7 @@
  *
  * Order. First of all it is fixed who is dead; then comes the barrier. Who joins and dies meanwhile
  * is left for the next recovery: its swaps may be later than this barrier, its gives later than
- * this walk. Then magazines, then (exact pools) rings, then blocks that lie in no magazine and no
+ * this walk. Then magazines, then takes of neighbours, then (exact pools) rings, then blocks that lie in no magazine and no
  * ring, then shards, then the member slots. A block that carries a dead name and lies in somebody's magazine is left to who
  * claims that magazine. Since the dead give nothing any more, and the living give only what carries
  * their own name, a block of a dead name can leave magazines but not enter one: who finds it in
@@ -100,7 +100,7 @@ settle_magazine(struct sio_recovery *r, uint32_t m)
 }
 
 void
-sio__mark_magazines(struct sio_recovery *r)
+sio__mark_free(struct sio_recovery *r)
 {
 	struct sio_pool *pool = r->local.pool;
 	uint32_t top = sio_magazines_top(pool);
@@ -113,6 +113,7 @@ sio__mark_magazines(struct sio_recovery *r)
 		for (uint32_t i = 0; i < count && i < pool->magazine_size; i++)
 			sio_recovery_mark(r, sio_entry_handle(pool, mag, i));
 	}
+	sio__contig_mark(r);
 }
 
 /* True of a block that is in the hands of the dead, or on its way from or to one. */
@@ -159,12 +160,25 @@ settle_outside(struct sio_recovery *r)
 	ret = sio__rings_settle(r);
 	/* also without a death: offers can be to members that left, and nobody else ends them */
 	if (ret == 0 && !r->blind) {
-		sio__mark_magazines(r);
+		sio__mark_free(r);
 		settle_hands(r);
 	}
 	r->report.left += r->blind;
 	free(r->marks);
 	return ret;
+}
+
+/* A block of the contiguous region that is free: its holder word means nothing. */
+static bool
+free_in_region(const struct sio_pool *pool, uint32_t b)
+{
+	const struct sio_cell *cell;
+
+	if (pool->cells == NULL)
+		return false;
+	cell = &pool->cells[b >> pool->cell_shift];
+	return (sio_cell_free_bits(pool, atomic_load_explicit(&cell->word, memory_order_acquire)) &
+		       1u << (b & ((1u << pool->cell_shift) - 1))) != 0;
 }
 
 /* Blocks that this process cannot make new. Their holders stay unburied. */
@@ -175,8 +189,9 @@ count_unrenewed(struct sio_recovery *r)
 	uint32_t populated = atomic_load_explicit(&pool->hdr->populated, memory_order_acquire);
 
 	for (uint32_t b = 0; b < populated && b < pool->n_blocks; b++)
-		r->report.unrenewed += holder_is_dead(
-			r, atomic_load_explicit(&pool->holders[b], memory_order_relaxed));
+		r->report.unrenewed += !free_in_region(pool, b) &&
+				       holder_is_dead(r, atomic_load_explicit(&pool->holders[b],
+								 memory_order_relaxed));
 }
 
 int
@@ -238,6 +253,7 @@ sio_pool_recover(struct sio_pool *pool, struct sio_recover_report *report)
 	top = sio_magazines_top(pool);
 	for (uint32_t m = 0; m < top; m++)
 		settle_magazine(&r, m);
+	sio__contig_settle(&r);
 	if (!pool->exact)
 		ret = sio__quarantine_update(&r);
 	else if ((pool->hdr->flags & SIO_POOL_RENEW) == 0 || pool->renew != NULL)

@@ -18,8 +18,8 @@ struct sio_recovery {
 	struct sio_recover_report report;
 	bool barrier; /**< was issued */
 	/**
-	 * Exact pools: one bit per block that is not in hands, for all that is known: noted in a
-	 * magazine, or between the positions of a ring.
+	 * One bit per block that is not in hands, for all that is known: noted in a magazine, free
+	 * in the contiguous region, or, in exact pools, between the positions of a ring.
 	 */
 	uint8_t *marks;
 	/** A ring could not be looked at: what is in hands cannot be told from what is in it. */
@@ -44,5 +44,10 @@ sio_recovery_marked(const struct sio_recovery *r, uint32_t handle)
  * is queued. The pool's one call into the ring module: lib/rbuff/rbuff_settle.c.
  */
 int sio__rings_settle(struct sio_recovery *r);
+
+/** Takes of neighbours that death cut short: what they had claimed is free again. contig.c */
+void sio__contig_settle(struct sio_recovery *r);
+/** Marks every block of the contiguous region that is in nobody's hands. contig.c */
+void sio__contig_mark(struct sio_recovery *r);
 
 #endif /* SIO_RECOVER_H */

@@ -28,6 +28,8 @@
 
 /* Blocks that a take gathers from several magazines without asking for memory. */
 #define SCRATCH 1024
+/* Blocks of a give that are looked at together, in pools with a contiguous region. */
+#define SIFTED 64
 
 /** What the caller keeps its blocks as, and what the magazines hold. */
 enum kind {
@@ -647,16 +649,115 @@ take_computed(struct sio_pool *pool, void *blocks, unsigned int n)
 			  : take(pool, POINTERS, blocks, n);
 }
 
+/* The four ways, for where it is not the fastest that counts. */
 static __attribute__((noinline)) int
-give_computed(struct sio_pool *pool, const void *blocks, unsigned int n)
+give_any(struct sio_pool *pool, enum kind kind, const void *blocks, unsigned int n)
 {
-	return pool->wide ? give(pool, HANDLES_FROM_WIDE, blocks, n)
-			  : give(pool, POINTERS, blocks, n);
+	switch (kind) {
+	case HANDLES:
+		return give(pool, HANDLES, blocks, n);
+	case POINTERS:
+		return give(pool, POINTERS, blocks, n);
+	case ADDRESSES:
+		return give(pool, ADDRESSES, blocks, n);
+	case HANDLES_FROM_WIDE:
+		return give(pool, HANDLES_FROM_WIDE, blocks, n);
+	}
+	return -EINVAL;
+}
+
+static uint32_t
+handle_of(struct sio_pool *pool, enum kind kind, const void *blocks, unsigned int i)
+{
+	uint32_t handle;
+
+	if (!of_addresses(kind))
+		return ((const uint32_t *)blocks)[i];
+	sio_pool_handle(pool, ((void *const *)blocks)[i], &handle);
+	return handle;
+}
+
+/* Blocks that are not of the contiguous region, in the caller's form. */
+struct others {
+	union {
+		uint32_t handle[SIFTED];
+		void *address[SIFTED];
+	};
+	unsigned int n;
+};
+
+/* Up to SIFTED blocks, all of this pool: those of the region go there, the others to magazines. */
+static int
+give_sifted(struct sio_local *local, enum kind kind, const void *blocks, unsigned int n)
+{
+	struct sio_pool *pool = local->pool;
+	struct sio_contig_batch batch = {.bits = 0};
+	struct others others;
+	int ret;
+
+	others.n = 0;
+	for (unsigned int i = 0; i < n; i++) {
+		uint32_t handle = handle_of(pool, kind, blocks, i);
+
+		if (sio_contig_is(pool, handle))
+			sio__contig_give(pool, &batch, handle, local->member);
+		else if (of_addresses(kind))
+			others.address[others.n++] = ((void *const *)blocks)[i];
+		else
+			others.handle[others.n++] = handle;
+	}
+	sio__contig_flush(pool, &batch);
+	ret = sio__contig_given(local, &batch);
+	if (others.n > 0)
+		give_any(pool, kind, others.handle, others.n);
+	return ret;
+}
+
+/* Pools with a contiguous region. */
+static __attribute__((noinline)) int
+give_region(struct sio_pool *pool, enum kind kind, const void *blocks, unsigned int n)
+{
+	struct sio_local *local = sio_local_find(pool);
+	int ret = 0, one;
+
+	if (!all_ours(pool, kind, blocks, n))
+		return -EINVAL;
+	if (local == NULL)
+		local = sio_local_attach(pool);
+	if (local == NULL)
+		return -ENOMEM;
+	while (n > 0) {
+		unsigned int k = n < SIFTED ? n : SIFTED;
+
+		one = give_sifted(local, kind, blocks, k);
+		ret = one != 0 ? one : ret;
+		blocks = advance_const(kind, blocks, k);
+		n -= k;
+	}
+	return ret;
+}
+
+static __attribute__((noinline)) int
+give_pointers(struct sio_pool *pool, const void *blocks, unsigned int n)
+{
+	if (SIO_UNLIKELY(pool->cells != NULL))
+		return give_region(pool, POINTERS, blocks, n);
+	return give(pool, POINTERS, blocks, n);
+}
+
+static __attribute__((noinline)) int
+give_handles(struct sio_pool *pool, const void *blocks, unsigned int n)
+{
+	if (SIO_UNLIKELY(pool->cells != NULL))
+		return give_region(pool, pool->wide ? HANDLES_FROM_WIDE : HANDLES, blocks, n);
+	return give(pool, HANDLES_FROM_WIDE, blocks, n);
 }
 
 static __attribute__((noinline)) int
 give_checked(struct sio_pool *pool, const void *blocks, unsigned int n)
 {
+	if (pool->cells != NULL)
+		return give_region(pool, ADDRESSES, blocks, n);
 	if (!all_ours(pool, ADDRESSES, blocks, n))
 		return -EINVAL;
 	return give(pool, ADDRESSES, blocks, n);
@@ -685,15 +786,15 @@ sio_pool_take_ptr(struct sio_pool *pool, void **blocks, unsigned int n)
 int
 sio_pool_give(struct sio_pool *pool, const uint32_t *handles, unsigned int n)
 {
-	return SIO_UNLIKELY(pool->wide) ? give_computed(pool, handles, n)
-					: give(pool, HANDLES, handles, n);
+	return SIO_UNLIKELY(pool->give_apart) ? give_handles(pool, handles, n)
+					      : give(pool, HANDLES, handles, n);
 }
 
 SIO_VECTOR_CLONES int
 sio_pool_give_ptr(struct sio_pool *pool, void *const *blocks, unsigned int n)
 {
 	if (SIO_UNLIKELY(!pool->wide))
-		return give_computed(pool, blocks, n);
+		return give_pointers(pool, blocks, n);
 	if (SIO_UNLIKELY(pool->check))
 		return give_checked(pool, blocks, n);
 	return give(pool, ADDRESSES, blocks, n);
@@ -704,8 +805,16 @@ sio_local_give_one(struct sio_local *local, uint32_t handle)
 {
 	struct sio_pool *pool = local->pool;
 
+	struct sio_contig_batch batch = {.bits = 0};
+
 	if (pool->renew != NULL)
 		pool->renew(sio_pool_addr(pool, handle), pool->renew_arg);
+	if (pool->cells != NULL && sio_contig_is(pool, handle)) {
+		sio__contig_give(pool, &batch, handle, local->member);
+		sio__contig_flush(pool, &batch);
+		sio__contig_given(local, &batch);
+		return;
+	}
 	give_inside(local, pool->wide ? HANDLES_FROM_WIDE : HANDLES, &handle, 1);
 }
 

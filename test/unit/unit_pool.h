@@ -43,14 +43,16 @@ unit_audit(struct sio_pool *pool)
 	return report;
 }
 
-/** Every block is met once, in a magazine. */
+/** Every block is met once, in a magazine or free in the contiguous region. */
 static inline void
 unit_assert_all_free(struct sio_pool *pool, uint32_t n)
 {
 	struct sio_audit_report report = unit_audit(pool);
 
 	assert_true(sio_audit_clean(&report));
-	assert_int_equal(report.met[SIO_PLACE_DEPOT] + report.met[SIO_PLACE_SHARD], n);
+	assert_int_equal(report.met[SIO_PLACE_DEPOT] + report.met[SIO_PLACE_SHARD] +
+				 report.met[SIO_PLACE_CONTIG],
+		n);
 	assert_int_equal(report.outstanding, 0);
 	assert_int_equal(sio_pool_free_count(pool), n);
 }

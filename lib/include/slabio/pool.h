@@ -35,6 +35,8 @@ extern "C" {
 #define SIO_POOL_BLOCKS_MAX (1u << 30)
 /** Largest number of shards of a pool: threads beyond it work from the depot, more slowly. */
 #define SIO_POOL_SHARDS_MAX 1023
+/** Largest number of blocks of a contiguous take. */
+#define SIO_POOL_CONTIG_MAX 65535
 /** Largest number of rings that carry blocks of one exact pool at a time. */
 #define SIO_POOL_RINGS_MAX 16383
 
@@ -77,6 +79,12 @@ struct sio_pool_opts {
 	bool lent_payload; /**< payload comes by sio_pool_add_memory(); else a segment NAME.data is made */
 	enum sio_backing backing; /**< of the payload segment */
 	int numa_node;		  /**< preferred node + 1; 0: none */
+	/**
+	 * Blocks of a run and how many such runs are set aside for sio_pool_take_contig(), which
+	 * other takes do not get: 2 to SIO_POOL_CONTIG_MAX; both 0: none.
+	 */
+	uint32_t contig_size;
+	uint32_t contig_runs;
 };
 
 /**
@@ -148,14 +156,44 @@ SIO_API void sio_pool_destroy(struct sio_pool *pool);
  */
 SIO_API int sio_pool_take(struct sio_pool *pool, uint32_t *handles, unsigned int n);
 
+/**
+ * Takes n neighbours: blocks of handles *first to *first + n - 1, which lie one after the other in
+ * memory at one pitch. For pools that set a region aside (contig_size, contig_runs). There are as
+ * many runs of contig_size to be had as were set aside, less those of which a block is out.
+ *
+ * They are blocks like any others: each of them can be written, passed on and given back singly, by
+ * any call that gives. Neighbours can be had again when all of up to 32 that share a word are back.
+ * A run is quickest whose size is a multiple of 32, or a power of two.
+ *
+ * Not as quick as sio_pool_take(): a compare-and-swap per 32 blocks, and a look for them.
+ *
+ * @param n	     any number: of less than a run, the rest of the last 32 is out of use meanwhile
+ * @param[out] first handle of the first block; untouched on failure
+ * @return 0; -ENOBUFS there are not so many neighbours now; -EINVAL n is 0, above
+ *         SIO_POOL_CONTIG_MAX, or above what was set aside in one piece (logged); -EOPNOTSUPP the
+ *         pool has no region; -ENOMEM as sio_pool_take()
+ */
+SIO_API int sio_pool_take_contig(struct sio_pool *pool, unsigned int n, uint32_t *first);
+
+/**
+ * Gives n neighbours of the region back. They need not have been taken together.
+ *
+ * @return 0; -EINVAL n is 0 or one of first to first + n - 1 is not of the region: none was given
+ *         back; -EACCES, -ENOMEM as sio_pool_give()
+ */
+SIO_API int sio_pool_give_contig(struct sio_pool *pool, uint32_t first, unsigned int n);
+
 /** As sio_pool_take() of one block. */
 SIO_API int sio_pool_take_one(struct sio_pool *pool, uint32_t *handle);
 
 /**
  * Gives n blocks back. They must have been taken; the caller must not touch them afterwards.
  *
- * @return 0; -EINVAL a handle is of no block with memory: none was given back; -ENOMEM as for
- *         sio_pool_take(), which cannot be where this thread took blocks
+ * @return 0; -EINVAL a handle is of no block with memory: none was given back; -EACCES some are
+ *         blocks of the contiguous region that were not the caller's, who gave them back before,
+ *         or, in an exact pool, has passed them on: these were left alone, counted and logged, and
+ *         all others were given back; -ENOMEM as for sio_pool_take(), which cannot be where this
+ *         thread took blocks
  */
 SIO_API int sio_pool_give(struct sio_pool *pool, const uint32_t *handles, unsigned int n);
 
@@ -169,7 +207,8 @@ SIO_API int sio_pool_take_ptr(struct sio_pool *pool, void **blocks, unsigned int
  * As sio_pool_give(), with addresses in this process.
  *
  * @return 0; -EINVAL an address is not the start of a block of this pool: none was given back. In a
- *         pool with SIO_POOL_SAME_MAP and without SIO_POOL_CHECK addresses are taken as they are
+ *         pool with SIO_POOL_SAME_MAP, without SIO_POOL_CHECK and without a contiguous region
+ *         addresses are taken as they are; -EACCES as sio_pool_give()
  */
 SIO_API int sio_pool_give_ptr(struct sio_pool *pool, void *const *blocks, unsigned int n);
 
@@ -249,6 +288,14 @@ struct sio_pool_info {
 	uint32_t shards_used; /**< now */
 	uint32_t members;     /**< slots not free */
 	uint32_t free_blocks; /**< see sio_pool_free_count() */
+	/* the contiguous region; all 0 without one */
+	uint32_t contig_size;  /**< blocks of a run */
+	uint32_t contig_runs;  /**< set aside, of those asked for at creation */
+	uint32_t contig_ready; /**< of these, runs that can be taken now */
+	uint32_t contig_free;  /**< of free_blocks, those in the region: only for neighbours */
+	uint64_t contig_taken; /**< blocks, ever */
+	uint64_t contig_given; /**< blocks, ever */
+	uint64_t contig_wrong; /**< blocks that were given by who did not have them, ever */
 };
 
 /** Facts about a pool. Any thread, observers too. */
@@ -307,6 +354,8 @@ struct sio_recover_report {
 	 * recovers or that could not be looked at: for the next recovery.
 	 */
 	uint32_t left;
+	uint32_t
+		blocks_contig; /**< of the contiguous region, free again: their takes had not ended */
 	/** Conservative pools: blocks in quarantine after it, see sio_pool_quarantine(). */
 	uint32_t quarantined;
 	uint64_t ns; /**< time it took */
@@ -348,8 +397,8 @@ struct sio_quarantined {
 };
 
 /**
- * The quarantine of a conservative pool: the blocks that lay in no magazine when a death was
- * recovered, and have not been seen in one since.
+ * The quarantine of a conservative pool: the blocks that lay in no magazine, and not free in the
+ * contiguous region, when a death was recovered, and have not been seen there since.
  *
  * What the dead had in hands is among them. So may be blocks that a living member has: such a pool
  * does not know. Exact pools have none. Any thread, observers too.
@@ -385,6 +434,7 @@ enum sio_place {
 	SIO_PLACE_RING,	     /**< between two positions of a ring */
 	SIO_PLACE_PORT,	     /**< in a port */
 	SIO_PLACE_HELD,	     /**< named by its holder as in its hands */
+	SIO_PLACE_CONTIG,    /**< free, in the contiguous region */
 	SIO_PLACES
 };
 
@@ -404,7 +454,7 @@ struct sio_audit_report {
 struct sio_audit;
 
 /**
- * Starts an audit: walks every magazine and meets the blocks in it. Works beside running and
+ * Starts an audit: walks every magazine, and the contiguous region, and meets the blocks in them. Works beside running and
  * crashed members.
  *
  * @return 0; -ENOMEM
