@@ -223,6 +223,8 @@ pool_scene_opts(struct crash_scene *s, struct sio_pool_opts *opts)
 		.flags = (st->exact ? SIO_POOL_EXACT : 0) | (st->same_map ? SIO_POOL_SAME_MAP : 0),
 		.lent_payload = st->same_map,
 		.backing = SIO_BACKING_FILE,
+		.contig_size = st->contig_size,
+		.contig_runs = st->contig_runs,
 	};
 }
 

@@ -68,6 +68,8 @@ struct pool_start {
 	unsigned int victim_returns; /**< and of these, how many it gives back before its window */
 	unsigned int n;		     /**< blocks of the operation */
 	int expect;		     /**< result of the operation where nobody disturbs it */
+	unsigned int contig_size;    /**< blocks of a run, of the region set aside; 0: none */
+	unsigned int contig_runs;
 };
 
 /** A process's view: its pool and the blocks it holds. */
