@@ -110,6 +110,15 @@ ctl_info(const char *name)
 	printf("  blocks              %u of %u with memory, %u bytes each\n", info.populated,
 		info.n_blocks, info.block_size);
 	printf("  free                %u\n", info.free_blocks);
+	if (info.contig_size != 0) {
+		printf("  contiguous runs     %u of %u blocks each, %u ready, %u blocks free\n",
+			info.contig_runs, info.contig_size, info.contig_ready, info.contig_free);
+		printf("                      %llu blocks taken, %llu given back, %llu given "
+		       "wrongly\n",
+			(unsigned long long)info.contig_taken,
+			(unsigned long long)info.contig_given,
+			(unsigned long long)info.contig_wrong);
+	}
 	printf("  magazines           %u of %u handles\n", info.n_magazines, info.magazine_size);
 	printf("  shards              %u in use of %u\n", info.shards_used, info.max_shards);
 	print_members(sio_pool_segment(pool));

@@ -21,6 +21,8 @@ print_report(const struct sio_recover_report *report)
 		report->magazines);
 	printf("    %-36s %u\n", "from hands", report->blocks_hands);
 	printf("    %-36s %u\n", "on the way into rings, or in ended ones", report->blocks_rings);
+	if (report->blocks_contig != 0)
+		printf("    %-36s %u\n", "from contiguous takes cut short", report->blocks_contig);
 	if (report->unrenewed != 0)
 		printf("    %-36s %u\n", "left to the application to renew", report->unrenewed);
 	printf("  %-38s %u, %u rings closed\n", "ring sides free again", report->ring_sides,

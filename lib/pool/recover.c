@@ -269,12 +269,13 @@ sio_pool_recover(struct sio_pool *pool, struct sio_recover_report *report)
 		bury(&r);
 	r.report.ns = sio_now_ns() - began;
 	if (r.report.dead_members != 0)
-		SIO_NOTICE("pool %s: recovered %u dead members: %u free blocks in %u magazines, %u "
-			   "in hands, %u on the way into rings; %u put back into queues, where %u "
-			   "are; %u things left",
+		SIO_NOTICE(
+			"pool %s: recovered %u dead members: %u free blocks in %u magazines, %u "
+			"in hands, %u on the way into rings, %u of contiguous takes; %u put back "
+			"into queues, where %u are; %u things left",
 			pool->hdr->name, r.report.dead_members, r.report.blocks_shards,
 			r.report.magazines, r.report.blocks_hands, r.report.blocks_rings,
-			r.report.requeued, r.report.queued, r.report.left);
+			r.report.blocks_contig, r.report.requeued, r.report.queued, r.report.left);
 	if (report != NULL)
 		*report = r.report;
 	return ret;

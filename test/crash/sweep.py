@@ -19,7 +19,8 @@ import time
 
 # those that take longest come first
 PROGRAMS = ["crash_pmd", "crash_mempool", "crash_pool", "crash_ring_blocks", "crash_rbuff", "crash_segment",
-            "crash_rivals", "crash_pool_life", "crash_recover_rings", "crash_recover", "crash_hand_over"]
+            "crash_rivals", "crash_pool_life", "crash_recover_rings", "crash_recover", "crash_hand_over",
+            "crash_contig"]
 # prints a table of its own
 RIVALS = "crash_rivals"
 MODES = ["kill, partner working", "kill", "stop"]

@@ -97,4 +97,8 @@ extern const size_t test_telemetry_tests_n;
 extern const struct CMUnitTest test_options_tests[], test_nohuge_tests[], test_refused_tests[];
 extern const size_t test_options_tests_n, test_nohuge_tests_n, test_refused_tests_n;
 
+/* test_mempool_contig.c */
+extern const struct CMUnitTest test_contig_tests[];
+extern const size_t test_contig_tests_n;
+
 #endif /* SLAB_TEST_H */

@@ -169,6 +169,32 @@ secondary_hold_mbufs(struct rte_mempool *mp)
 	return 1;
 }
 
+/* Is killed with contiguous blocks in its hands, one of them in part. */
+static int
+secondary_hold_contig(struct rte_mempool *mp)
+{
+	const size_t size = mp->header_size + mp->elt_size + mp->trailer_size;
+	struct rte_mempool_info info;
+	struct rte_mbuf *m;
+	void *first[3];
+
+	EXPECT(rte_mempool_ops_get_info(mp, &info) == 0 && info.contig_block_size == 8);
+	EXPECT(rte_mempool_get_contig_blocks(mp, first, 3) == 0);
+	for (unsigned int i = 0; i < 24; i++) {
+		m = RTE_PTR_ADD(first[i / 8], i % 8 * size);
+		EXPECT(m->pool == mp);
+		rte_pktmbuf_reset(m);
+		EXPECT(rte_pktmbuf_append(m, 100) != NULL);
+		if (i < 5)
+			rte_pktmbuf_free(m);
+		else
+			rte_mbuf_refcnt_set(m, 7);
+	}
+	test_say_ready();
+	test_await_go();
+	return 1;
+}
+
 static int
 secondary_create(const char *name)
 {
@@ -209,6 +235,8 @@ test_secondary_main(const char *what, const char *pool)
 		return secondary_hold(mp);
 	if (strcmp(what, "hold_mbufs") == 0)
 		return secondary_hold_mbufs(mp);
+	if (strcmp(what, "hold_contig") == 0)
+		return secondary_hold_contig(mp);
 	if (strcmp(what, "churn") == 0)
 		return secondary_churn(mp);
 	return test_secondary_cache(what, mp);
@@ -494,6 +522,38 @@ mbufs_that_a_killed_secondary_held_are_new_again(void **state)
 
 /* A process that does not know mbufs leaves them to one that does. */
 static void
+contiguous_blocks_that_a_killed_secondary_held_are_there_and_new_again(void **state)
+{
+	struct rte_mempool *mp = rte_pktmbuf_pool_create_by_ops(
+		"contig_exact_m", OBJECTS, 0, 16, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY, "slab");
+	struct test_child child;
+	void *first[20];
+
+	(void)state;
+	assert_non_null(mp);
+	child = test_secondary_start("hold_contig", "contig_exact_m");
+	test_secondary_ready(&child);
+	assert_int_equal(rte_mempool_avail_count(mp), OBJECTS - 19);
+	assert_int_equal(rte_mempool_get_contig_blocks(mp, first, 18), -ENOBUFS);
+	assert_int_equal(rte_mempool_get_contig_blocks(mp, first, 17), 0);
+	kill(child.pid, SIGKILL);
+	assert_true(WIFSIGNALED(test_secondary_end(&child)));
+	test_await_recovery("contig_exact_m");
+	assert_int_equal(rte_mempool_avail_count(mp), OBJECTS - 17 * 8);
+	assert_int_equal(rte_mempool_get_contig_blocks(mp, &first[17], 3), 0);
+	for (unsigned int i = 0; i < 20 * 8; i++) {
+		struct rte_mbuf *m = RTE_PTR_ADD(
+			first[i / 8], i % 8 * (mp->header_size + mp->elt_size + mp->trailer_size));
+
+		assert_int_equal(rte_mbuf_refcnt_read(m), 1);
+		rte_pktmbuf_reset(m);
+		rte_pktmbuf_free(m);
+	}
+	assert_int_equal(rte_mempool_avail_count(mp), OBJECTS);
+	rte_mempool_free(mp);
+}
+
+static void
 objects_to_be_renewed_wait_for_who_can(void **state)
 {
 	const struct sio_pool_attach_opts opts = {.sz = sizeof(opts), .no_payload = true};
@@ -612,6 +672,7 @@ const struct CMUnitTest test_mp_tests[] = {
 	cmocka_unit_test(a_killed_secondary_stops_nobody),
 	cmocka_unit_test(an_exact_mempool_gets_back_what_a_killed_secondary_held),
 	cmocka_unit_test(mbufs_that_a_killed_secondary_held_are_new_again),
+	cmocka_unit_test(contiguous_blocks_that_a_killed_secondary_held_are_there_and_new_again),
 	cmocka_unit_test(objects_to_be_renewed_wait_for_who_can),
 	cmocka_unit_test(secondaries_come_and_go_and_use_up_no_slots),
 	cmocka_unit_test(a_name_that_is_in_use_gets_the_pid),

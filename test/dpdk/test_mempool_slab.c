@@ -709,6 +709,8 @@ run_group(const char *mode)
 			mode, test_telemetry_tests, test_telemetry_tests_n, NULL, NULL);
 	failed = _cmocka_run_group_tests(
 		"options", test_options_tests, test_options_tests_n, NULL, NULL);
+	failed += _cmocka_run_group_tests(
+		"contig", test_contig_tests, test_contig_tests_n, NULL, NULL);
 	if (strcmp(mode, "nohuge") == 0)
 		return failed + _cmocka_run_group_tests(
 					mode, test_nohuge_tests, test_nohuge_tests_n, NULL, NULL);

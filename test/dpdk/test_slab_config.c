@@ -55,7 +55,7 @@ static void
 every_entry_is_read(void **state)
 {
 	struct slab_config *config = load("[a]\ncheck=1\npitch=pow2\nshards=1023\nmagazine=1022\n"
-					  "mode=exact\n"
+					  "mode=exact\ncontig_size=65535\ncontig_runs=536870912\n"
 					  "[b]\ncheck=0\npitch=natural\nshards=1\nmagazine=2\n"
 					  "mode=conservative\n[c]\n");
 	struct slab_options options;
@@ -65,6 +65,8 @@ every_entry_is_read(void **state)
 	assert_true(options.check && options.pow2 && options.exact);
 	assert_int_equal(options.shards, 1023);
 	assert_int_equal(options.magazine, 1022);
+	assert_int_equal(options.contig_size, 65535);
+	assert_int_equal(options.contig_runs, 536870912);
 	options = options_of(config, "b");
 	assert_false(options.check || options.pow2 || options.exact);
 	assert_int_equal(options.shards, 1);
@@ -74,6 +76,7 @@ every_entry_is_read(void **state)
 		assert_false(options.check || options.pow2 || options.exact);
 		assert_int_equal(options.shards, 0);
 		assert_int_equal(options.magazine, 0);
+		assert_int_equal(options.contig_size + options.contig_runs, 0);
 	}
 	slab_config_free(config);
 }
@@ -157,6 +160,10 @@ static const struct fault {
 	{"[a]\nmagazine=1\n", "line 2: [a] magazine=1: expected a number from 2 to 1022"},
 	{"[a]\nmagazine=1023\n", "line 2: [a] magazine=1023: expected a number from 2 to 1022"},
 	{"[a]\nmagazine=0x20\n", "line 2: [a] magazine=0x20: expected a number"},
+	{"[a]\ncontig_size=1\n", "line 2: [a] contig_size=1: expected a number from 2 to 65535"},
+	{"[a]\ncontig_size=65536\n", "line 2: [a] contig_size=65536: expected a number from 2"},
+	{"[a]\ncontig_runs=0\n",
+		"line 2: [a] contig_runs=0: expected a number from 1 to 536870912"},
 	{"[b]\n[a]\nshards=2\nchecks=1\n", "line 4: [a] checks: no such entry; expected check,"},
 	{"[a]\n=1\n", "line 2: [a] : no such entry"},
 	{"[a]\ncheck=1\n; x\ncheck=1\n", "line 4: [a] has check already: expected it once"},
@@ -251,8 +258,12 @@ the_example_means_what_it_says(void **state)
 	assert_int_equal(options.shards, 0);
 	options = options_of(config, "exact_1");
 	assert_true(!options.check && !options.pow2 && options.exact);
+	options = options_of(config, "blocks_1");
+	assert_int_equal(options.contig_size, 32);
+	assert_int_equal(options.contig_runs, 256);
 	options = options_of(config, "any");
 	assert_false(options.check || options.pow2 || options.exact);
+	assert_int_equal(options.contig_size, 0);
 	slab_config_free(config);
 }
 

@@ -36,7 +36,16 @@ static_assert(SLAB_LINE_MAX <= CFG_NAME_LEN + CFG_VALUE_LEN, "rte_cfgfile takes 
 
 /* ---- entries ---- */
 
-enum slab_key { SLAB_CHECK, SLAB_PITCH, SLAB_MODE, SLAB_SHARDS, SLAB_MAGAZINE, SLAB_KEYS };
+enum slab_key {
+	SLAB_CHECK,
+	SLAB_PITCH,
+	SLAB_MODE,
+	SLAB_SHARDS,
+	SLAB_MAGAZINE,
+	SLAB_CONTIG_SIZE,
+	SLAB_CONTIG_RUNS,
+	SLAB_KEYS
+};
 
 /* A value is one of two words, which mean 0 and 1, or a number in a range. */
 static const struct slab_entry_rule {
@@ -59,6 +68,14 @@ static const struct slab_entry_rule {
 		.expected = "a number from 2 to 1022",
 		.low = 2,
 		.high = 1022},
+	[SLAB_CONTIG_SIZE] = {.name = "contig_size",
+		.expected = "a number from 2 to " RTE_STR(SIO_POOL_CONTIG_MAX),
+		.low = 2,
+		.high = SIO_POOL_CONTIG_MAX},
+	[SLAB_CONTIG_RUNS] = {.name = "contig_runs",
+		.expected = "a number from 1 to 536870912",
+		.low = 1,
+		.high = SIO_POOL_BLOCKS_MAX / 2},
 };
 
 /* What a section says. */
@@ -271,7 +288,8 @@ slab_section_entry(
 		return 0;
 	}
 	return slab_fault(config->path, index, number,
-		"[%s] %s: no such entry; expected check, pitch, mode, shards or magazine",
+		"[%s] %s: no such entry; expected check, pitch, mode, shards, magazine, "
+		"contig_size or contig_runs",
 		section->name, entry->name);
 }
 
@@ -391,6 +409,8 @@ slab_config_find(
 		.exact = value[SLAB_MODE] != 0,
 		.shards = value[SLAB_SHARDS],
 		.magazine = value[SLAB_MAGAZINE],
+		.contig_size = value[SLAB_CONTIG_SIZE],
+		.contig_runs = value[SLAB_CONTIG_RUNS],
 	};
 }
 

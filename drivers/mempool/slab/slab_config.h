@@ -22,6 +22,8 @@ struct slab_options {
 	bool exact;	   /* SIO_POOL_EXACT */
 	uint32_t shards;   /* 0: the pool's default */
 	uint32_t magazine; /* 0: the pool's default */
+	/* objects of a contiguous block, and how many blocks are set aside; both 0: none */
+	uint32_t contig_size, contig_runs;
 };
 
 struct slab_config;

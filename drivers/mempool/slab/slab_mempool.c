@@ -116,6 +116,8 @@ slab_pool_create(const struct rte_mempool *mp, const struct slab_options *option
 		.flags = SIO_POOL_SAME_MAP | (options->check ? SIO_POOL_CHECK : 0) |
 			 (options->exact ? SIO_POOL_EXACT | SIO_POOL_RENEW : 0),
 		.numa_node = numa ? mp->socket_id + 1 : 0,
+		.contig_size = options->contig_size,
+		.contig_runs = options->contig_runs,
 	};
 	int ret;
 
@@ -126,6 +128,42 @@ slab_pool_create(const struct rte_mempool *mp, const struct slab_options *option
 	if (ret < 0)
 		sio_pool_destroy(*pool);
 	return ret;
+}
+
+/*
+ * Sections can set one of two entries each. Users of contiguous blocks step by the size of an
+ * object with its header and trailer.
+ */
+static int
+slab_contig_check(const struct rte_mempool *mp, const struct slab_options *options)
+{
+	uint64_t pitch, align;
+
+	if ((options->contig_size == 0) != (options->contig_runs == 0)) {
+		SLAB_LOG(ERR,
+			"mempool %s: refused, contig_size=%u and contig_runs=%u: expected both or "
+			"none in the sections of " SLAB_CONFIG_ENV " that are for it",
+			mp->name, options->contig_size, options->contig_runs);
+		return -EINVAL;
+	}
+	if ((uint64_t)options->contig_size * options->contig_runs > mp->size) {
+		SLAB_LOG(ERR,
+			"mempool %s: refused, contig_runs=%u of contig_size=%u: expected no more "
+			"than its %u objects in sum",
+			mp->name, options->contig_runs, options->contig_size, mp->size);
+		return -EINVAL;
+	}
+	slab_layout(mp, options, &pitch, &align);
+	if (options->contig_size != 0 &&
+		pitch != (uint64_t)mp->header_size + mp->elt_size + mp->trailer_size) {
+		SLAB_LOG(ERR,
+			"mempool %s: refused, contig_size together with pitch=pow2: expected "
+			"pitch=natural, since objects of %" PRIu64
+			" bytes would not lie next to each other",
+			mp->name, (uint64_t)mp->header_size + mp->elt_size + mp->trailer_size);
+		return -EINVAL;
+	}
+	return 0;
 }
 
 /*
@@ -143,7 +181,7 @@ slab_options(const struct rte_mempool *mp, struct slab_options *options)
 			mp->name);
 		return ret;
 	}
-	return 0;
+	return slab_contig_check(mp, options);
 }
 
 /* Creates the pool and makes data name it. */
@@ -188,6 +226,7 @@ slab_data_fill(const struct rte_mempool *mp, struct slab_data *data)
 		atomic_store_explicit(&data->lcore[i], SIO_MEMBER_NONE, memory_order_relaxed);
 	data->check = options.check;
 	data->exact = options.exact;
+	data->contig = options.contig_size;
 	data->magic = SLAB_MAGIC;
 	return 0;
 }
@@ -359,26 +398,43 @@ slab_populate(struct rte_mempool *mp, unsigned int max_objs, void *vaddr, rte_io
 
 /* ---- get and put ---- */
 
+static __rte_noinline __rte_cold void
+slab_put_wrong(const struct rte_mempool *mp, const void *obj, int ret)
+{
+	struct slab_data *data = mp->pool_data;
+	const uint64_t before = atomic_load_explicit(&data->foreign, memory_order_relaxed);
+
+	if (!slab_log_due(&data->foreign))
+		return;
+	if (ret == -EACCES)
+		SLAB_LOG(ERR,
+			"mempool %s: an object of a contiguous block was put, of those from %p "
+			"on, that was not the caller's: expected each to be put once, by who has "
+			"it (%" PRIu64 " such so far)",
+			mp->name, obj, before + 1);
+	else
+		SLAB_LOG(ERR,
+			"mempool %s: %p was put, which is not an object of it (%" PRIu64
+			" such so far)",
+			mp->name, obj, before + 1);
+}
+
 /* A table that holds a foreign pointer: its objects that are ours are given back nevertheless. */
 static __rte_noinline __rte_cold int
 slab_enqueue_checked(
 	struct rte_mempool *mp, struct sio_pool *pool, void *const *objs, unsigned int n)
 {
-	struct slab_data *data = mp->pool_data;
-	unsigned int foreign = 0;
+	unsigned int wrong = 0;
 
 	for (unsigned int i = 0; i < n; i++) {
-		if (sio_pool_give_ptr(pool, &objs[i], 1) == 0)
+		const int ret = sio_pool_give_ptr(pool, &objs[i], 1);
+
+		if (ret == 0)
 			continue;
-		foreign++;
-		if (slab_log_due(&data->foreign))
-			SLAB_LOG(ERR,
-				"mempool %s: %p was put, which is not an object of it (%" PRIu64
-				" such so far)",
-				mp->name, objs[i],
-				atomic_load_explicit(&data->foreign, memory_order_relaxed));
+		wrong++;
+		slab_put_wrong(mp, objs[i], ret);
 	}
-	return foreign == 0 ? 0 : -EINVAL;
+	return wrong == 0 ? 0 : -EINVAL;
 }
 
 /* This thread's next gets and puts go the fast way, see slab_ops.c; but for those to be checked. */
@@ -416,6 +472,11 @@ slab_enqueue_slow(struct rte_mempool *mp, void *const *objs, unsigned int n)
 			slab_remember(mp, pool);
 		return 0;
 	}
+	/* the others of them were put */
+	if (ret == -EACCES) {
+		slab_put_wrong(mp, objs[0], ret);
+		return -EINVAL;
+	}
 	return ret == -EINVAL ? slab_enqueue_checked(mp, pool, objs, n)
 			      : slab_no_pool(mp, "put", n);
 }
@@ -441,4 +502,42 @@ slab_get_count(const struct rte_mempool *mp)
 	const struct sio_pool *pool = slab_pool_count(mp);
 
 	return pool == NULL ? 0 : sio_pool_free_count(pool);
+}
+
+/* ---- contiguous blocks ---- */
+
+int
+slab_get_info(const struct rte_mempool *mp, struct rte_mempool_info *info)
+{
+	const struct slab_data *data = mp->pool_data;
+
+	if (data == NULL || data->magic != SLAB_MAGIC)
+		return -EINVAL;
+	info->contig_block_size = data->contig;
+	return 0;
+}
+
+int
+slab_dequeue_contig(struct rte_mempool *mp, void **first_obj_table, unsigned int n)
+{
+	const struct slab_data *data = mp->pool_data;
+	struct sio_pool *pool = slab_pool(mp);
+	uint32_t first;
+	unsigned int i;
+
+	if (pool == NULL)
+		return slab_no_pool(mp, "get of contiguous blocks", n);
+	if (data->contig == 0)
+		return -EOPNOTSUPP;
+	for (i = 0; i < n; i++) {
+		if (sio_pool_take_contig(pool, data->contig, &first) != 0)
+			break;
+		first_obj_table[i] = sio_pool_addr(pool, first);
+	}
+	if (i == n)
+		return 0;
+	while (i-- > 0)
+		if (sio_pool_handle(pool, first_obj_table[i], &first) == 0)
+			(void)sio_pool_give_contig(pool, first, data->contig);
+	return -ENOBUFS;
 }

@@ -107,6 +107,8 @@ static struct rte_mempool_ops slab_ops = {
 	.get_count = slab_get_count,
 	.calc_mem_size = slab_calc_mem_size,
 	.populate = slab_populate,
+	.get_info = slab_get_info,
+	.dequeue_contig_blocks = slab_dequeue_contig,
 };
 
 static void

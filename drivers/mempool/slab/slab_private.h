@@ -52,9 +52,10 @@ struct slab_data {
 	/* who holds an object is recorded */
 	bool exact;
 	char name[SIO_NAME_LEN];
-	uint64_t pitch; /* bytes from one object's header to the next one's */
-	uint64_t align; /* of the headers, a power of two; 1: as the library aligns them */
-	/* pointers given back that are no objects of this mempool; any process adds */
+	uint64_t pitch;	 /* bytes from one object's header to the next one's */
+	uint64_t align;	 /* of the headers, a power of two; 1: as the library aligns them */
+	uint32_t contig; /* objects of a contiguous block; 0: none are set aside */
+	/* objects put back that were not the caller's; any process adds */
 	_Alignas(RTE_CACHE_LINE_SIZE) _Atomic uint64_t foreign;
 	/* by lcore: the member whose thread has it, see slab_cache.c */
 	_Alignas(RTE_CACHE_LINE_SIZE) _Atomic sio_member_t lcore[RTE_MAX_LCORE];
@@ -195,6 +196,8 @@ void slab_free(struct rte_mempool *mp);
 int slab_enqueue_slow(struct rte_mempool *mp, void *const *objs, unsigned int n);
 int slab_dequeue_slow(struct rte_mempool *mp, void **objs, unsigned int n);
 unsigned int slab_get_count(const struct rte_mempool *mp);
+int slab_get_info(const struct rte_mempool *mp, struct rte_mempool_info *info);
+int slab_dequeue_contig(struct rte_mempool *mp, void **first_obj_table, unsigned int n);
 ssize_t slab_calc_mem_size(const struct rte_mempool *mp, uint32_t n, uint32_t pg_shift,
 	size_t *min_chunk_size, size_t *align);
 int slab_populate(struct rte_mempool *mp, unsigned int max_objs, void *vaddr, rte_iova_t iova,

@@ -110,6 +110,11 @@ slab_handle_info(const char *cmd, const char *params, struct rte_tel_data *d)
 		d, "in_use", info->populated - RTE_MIN(info->free_blocks, info->populated));
 	slabio_tel_dict_uint(d, "block_size", info->block_size);
 	slabio_tel_dict_uint(d, "pitch", look.pitch);
+	slabio_tel_dict_uint(d, "contig_size", info->contig_size);
+	slabio_tel_dict_uint(d, "contig_runs", info->contig_runs);
+	slabio_tel_dict_uint(d, "contig_ready", info->contig_ready);
+	slabio_tel_dict_uint(d, "contig_free", info->contig_free);
+	slabio_tel_dict_uint(d, "contig_wrong", info->contig_wrong);
 	slabio_tel_dict_uint(d, "magazine_size", info->magazine_size);
 	slabio_tel_dict_uint(d, "magazines", info->n_magazines);
 	slabio_tel_dict_uint(d, "shards_used", info->shards_used);
