@@ -185,6 +185,10 @@ fails recovery -DFAULT_NAME_NOT_KEPT
 fails recovery -DFAULT_DEAD_THIEF_TRUSTED
 fails recovery -DFAULT_ONLY_DEPOT_LEFT
 fails recovery -DFAULT_HALF_TAKEN_KEPT -DSTART_IN_DEPOT
+holds contig
+holds contig -DCELLS=1 -DBPC=2
+fails contig -DFAULT_OUT_BEFORE_HOLDERS
+fails contig -DFAULT_TAKING_NOT_MARKED
 if [ -n "$long" ]; then
 	holds steal -DOPS_A=3
 	holds steal -DSTART_WITH_TWO -DOPS_B=3
@@ -198,6 +202,10 @@ if [ -n "$long" ]; then
 	holds recovery -DOPS_B=2 -DSTART_IN_DEPOT
 	holds ring -DTWO_AT_ONCE
 	holds ring -DSB=3
+	holds contig -DOPS_A=2
+	holds contig -DCELLS=1 -DTWO_AT_ONCE
+	fails contig -DFAULT_TAKING_OF_THE_LIVING -DTWO_AT_ONCE
+	fails contig -DFAULT_LATE_DEATH -DTWO_AT_ONCE
 fi
 
 for model in "${!missed[@]}"; do
