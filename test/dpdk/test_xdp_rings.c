@@ -141,11 +141,14 @@ setup(struct fake *f, enum kind kind)
 	f->q->rx.rearm = slabio_xdp_rearm(3);
 	f->q->rx.owed = RING;
 	f->q->rx.queue = f->q;
+	f->q->rx.q = f->rxq;
 	f->q->tx.q = f->txq;
+	f->q->tx.me = SLABIO_PRIMARY;
 	f->q->tx.max_frame = f->mem->frame;
 	f->q->tx.copy_room = f->mem->room;
 	f->q->tx.max_segs = 4;
-	f->q->tx.max_len = 1522;
+	f->txq->max_len = 1522;
+	f->rxq->poll.owner = f->txq->poll.owner = SLABIO_PRIMARY;
 	f->rxq->be = &f->q->rx;
 	f->txq->be = &f->q->tx;
 	f->rxq->running = f->txq->running = true;
@@ -178,7 +181,7 @@ teardown(struct fake *f)
 
 	slabio_xdp_slot_put(f->mem, f->q->slot);
 	slabio_xdp_mem_put(f->mem);
-	rte_pktmbuf_free(f->q->rx.head);
+	rte_pktmbuf_free(f->rxq->head);
 	assert_int_equal(rte_mempool_avail_count(f->mp), MBUFS);
 	rte_mempool_audit(f->mp);
 	rte_mempool_obj_iter(f->mp, is_as_new, f);

@@ -346,11 +346,14 @@ begin(uint8_t how)
 	queue.rx.rearm = slabio_xdp_rearm(PORT);
 	queue.rx.owed = RING;
 	queue.rx.queue = &queue;
+	queue.rx.q = &rxq;
 	queue.tx.q = &txq;
+	queue.tx.me = SLABIO_PRIMARY;
+	rxq.poll.owner = txq.poll.owner = SLABIO_PRIMARY;
 	queue.tx.max_frame = k->mem->frame;
 	queue.tx.copy_room = k->mem->room;
 	queue.tx.max_segs = how & 4 ? 4 : 1;
-	queue.tx.max_len = how & 8 ? 9000 : 1522;
+	txq.max_len = how & 8 ? 9000 : 1522;
 	queue.tx.zero_copy = how & 16;
 	rxq.soft = how & 32 ? RTE_ETH_RX_OFFLOAD_VLAN_STRIP | RTE_ETH_RX_OFFLOAD_CHECKSUM : 0;
 	txq.soft = RTE_ETH_TX_OFFLOAD_VLAN_INSERT | RTE_ETH_TX_OFFLOAD_IPV4_CKSUM |
@@ -376,7 +379,7 @@ finish(void)
 	expect(slabio_counted(&rxq.stats[SLABIO_RX_PACKETS]) == model.delivered);
 	expect(slabio_counted(&txq.stats[SLABIO_TX_BAD_COMPLETIONS]) == model.bad_completions);
 	rte_pktmbuf_free_bulk(app, n_app);
-	rte_pktmbuf_free(queue.rx.head);
+	rte_pktmbuf_free(rxq.head);
 	slabio_xdp_slot_put(k->mem, queue.slot);
 	expect(rte_mempool_avail_count(others) == MBUFS);
 	expect(rte_mempool_avail_count(k->mp) == MBUFS);

@@ -6,8 +6,9 @@
  * What ethdev and the vdev bus see of net_slabio, whatever the back end.
  *
  * A secondary process attaches to a port that the primary made: it reads information, statistics
- * and link state, and polls nothing (slabio_secondary.c says so when it tries). It changes nothing
- * either: what would is refused there, and its close touches nothing shared.
+ * and link state, and polls queues where the back end can share them (slabio_secondary.c says so
+ * where it cannot). It changes nothing: what would is refused there, and its close touches nothing
+ * that the primary has open.
  */
 
 #include <errno.h>
@@ -22,6 +23,9 @@
 #include "slabio_pmd.h"
 
 RTE_LOG_REGISTER(slabio_logtype, pmd.net.slabio, NOTICE);
+
+/* The back ends of ports that this process polls as a secondary. */
+static const struct slabio_backend *polled[RTE_MAX_ETHPORTS];
 
 /* -ENOTSUP after a message where only the primary may act. */
 static int
@@ -190,13 +194,27 @@ slabio_dev_stop(struct rte_eth_dev *eth)
 	return 0;
 }
 
+/* The primary may have closed the port already: what processes share is not looked at. */
+static int
+close_secondary(struct rte_eth_dev *eth)
+{
+	const struct slabio_backend *be = polled[eth - rte_eth_devices];
+
+	polled[eth - rte_eth_devices] = NULL;
+	if (be != NULL)
+		be->secondary_close(eth);
+	return 0;
+}
+
 static int
 slabio_dev_close(struct rte_eth_dev *eth)
 {
 	struct slabio_dev *dev = eth->data->dev_private;
 
-	/* dev_private is gone when a close came before */
-	if (rte_eal_process_type() != RTE_PROC_PRIMARY || dev == NULL)
+	if (rte_eal_process_type() != RTE_PROC_PRIMARY)
+		return close_secondary(eth);
+	/* gone when a close came before */
+	if (dev == NULL)
 		return 0;
 	if (eth->data->dev_started)
 		slabio_dev_stop(eth);
@@ -391,10 +409,11 @@ slabio_tx_done_cleanup(void *queue, uint32_t limit __rte_unused)
 		slabio_backend(rte_eth_devices[q->port_id].data->dev_private);
 
 	/* acquire: pairs with the release of start, after which the queue is complete */
-	if (rte_eal_process_type() != RTE_PROC_PRIMARY || be->tx_cleanup == NULL ||
-		!atomic_load_explicit(&q->running, memory_order_acquire))
+	if (be->tx_cleanup == NULL || !atomic_load_explicit(&q->running, memory_order_acquire))
 		return 0;
-	return be->tx_cleanup(q);
+	if (rte_eal_process_type() == RTE_PROC_PRIMARY)
+		return be->tx_cleanup(q);
+	return polled[q->port_id] != NULL ? be->secondary_tx_cleanup(q) : 0;
 }
 
 static int
@@ -587,6 +606,7 @@ probe_secondary(struct rte_vdev_device *vdev)
 {
 	const char *name = rte_vdev_device_name(vdev);
 	struct rte_eth_dev *eth = rte_eth_dev_attach_secondary(name);
+	const struct slabio_backend *be;
 	const struct slabio_dev *dev;
 
 	if (eth == NULL) {
@@ -607,6 +627,13 @@ probe_secondary(struct rte_vdev_device *vdev)
 	eth->dev_ops = &slabio_ops;
 	eth->rx_pkt_burst = slabio_secondary_rx;
 	eth->tx_pkt_burst = slabio_secondary_tx;
+	be = slabio_backend(dev);
+	/* one that cannot poll still reads statistics; why it cannot has been said */
+	if (be->secondary_open != NULL && be->secondary_open(eth) == 0) {
+		polled[eth->data->port_id] = be;
+		eth->rx_pkt_burst = be->secondary_rx_burst;
+		eth->tx_pkt_burst = be->secondary_tx_burst;
+	}
 	rte_eth_dev_probing_finish(eth);
 	return 0;
 }

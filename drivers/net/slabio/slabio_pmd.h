@@ -19,7 +19,9 @@
  * struct slabio_dev is ethdev's dev_private: memory shared with EAL secondaries, which get nothing
  * but the device's name. So it holds every setting and every counter, but no pointer to code and no
  * handle; a back end is named by its number. What belongs to one process (sockets, capture handles)
- * hangs on process_private and on the queues' "be", which only the primary follows.
+ * hangs on process_private and on the queues' "be", which only the primary follows; a secondary has
+ * its own of it in slabio_secondary.c. Who polls a queue, and what must outlive a death in the middle
+ * of a burst, is in struct slabio_poll and what follows it in the queues: see slabio_xdp_take.c.
  */
 
 #include <stdatomic.h>
@@ -111,6 +113,30 @@ enum slabio_tx_stat {
 /* What tells a state: it is not reset. */
 #define SLABIO_RX_STATES SLABIO_STATS_SET(SLABIO_RX_IS_ZERO_COPY, SLABIO_RX_IS_MULTI_BUFFER + 1)
 
+/*
+ * Processes that poll a port, by number: the primary, and the secondaries, whose numbers are never
+ * used twice. The lower bits of a secondary's are its place among the peers of the port.
+ */
+#define SLABIO_NOBODY	 0u
+#define SLABIO_PRIMARY	 1u
+#define SLABIO_PEER_BITS 6
+#define SLABIO_PEERS	 (1u << SLABIO_PEER_BITS)
+
+/** A secondary process of a port. Written by itself. */
+struct slabio_peer {
+	_Atomic uint32_t id; /* SLABIO_NOBODY, or what its last one was: see slabio_peer_dead() */
+	_Atomic uint32_t mapped; /* the generation of the sockets that it has, 0: none */
+};
+
+/** Which process polls a queue. Changed in slabio_xdp_take.c, whose top says when and how. */
+struct slabio_poll {
+	_Atomic uint32_t owner; /* whose copies of the rings' indices are true */
+	_Atomic uint32_t
+		inside; /* who is in a burst, or takes the queue over: not the primary's bursts */
+};
+
+#define SLABIO_TAKE_MAX 64 /* mbufs that are taken from or given to a pool at once */
+
 struct slabio_rxq {
 	struct rte_mempool *mp;
 	void *be; /* the back end's part, while started; the primary's */
@@ -124,6 +150,13 @@ struct slabio_rxq {
 	uint16_t nb_desc;
 	bool in_use;	     /* set up and not released */
 	atomic_bool running; /* written by queue start and stop, read by the polling thread */
+	struct slabio_poll poll;
+	struct rte_mbuf *head; /* a packet whose last frame has not come yet */
+	struct rte_mbuf *tail;
+	/* mbufs on their way from the pool into the fill ring, of secondaries */
+	_Atomic uint32_t nb_journal;
+	uint32_t journal_at; /* where in the ring they go */
+	struct rte_mbuf *journal[SLABIO_TAKE_MAX];
 } __rte_cache_aligned;
 
 struct slabio_txq {
@@ -137,6 +170,17 @@ struct slabio_txq {
 	bool fast_free;
 	bool in_use;
 	atomic_bool running;
+	struct slabio_poll poll;
+	/*
+	 * Who takes completions: the sending thread, or the receiving one when it is idle. Nobody
+	 * waits for it: who finds it taken leaves the completions to the other.
+	 */
+	_Atomic uint32_t completing;
+	/* bytes of the largest packet; control threads follow the MTU. Relaxed: a hint, no partner */
+	_Atomic uint32_t max_len;
+	/* descriptors that are written but not published yet, of secondaries */
+	_Atomic uint32_t nb_written;
+	uint32_t written_at; /* where in the ring the first of them is */
 } __rte_cache_aligned;
 
 /** What AF_XDP mode to use: one, or the best there is. */
@@ -197,6 +241,12 @@ struct slabio_dev {
 	/* Packets that the source lost before they were read: total, and what was reset away. */
 	slabio_counter missed;
 	uint64_t missed_base;
+	/* secondary processes: see slabio_peer.h */
+	_Atomic uint32_t changes;    /* a futex: goes up when one of the next two changes */
+	_Atomic uint32_t generation; /* of the sockets that there are, 0: none */
+	_Atomic uint32_t closing;
+	_Atomic uint32_t last_id;
+	struct slabio_peer peers[SLABIO_PEERS];
 	struct slabio_rxq rxq[SLABIO_MAX_QUEUES];
 	struct slabio_txq txq[SLABIO_MAX_QUEUES];
 };
@@ -241,9 +291,15 @@ struct slabio_backend {
 	int (*rx_intr_enable)(struct rte_eth_dev *eth, uint16_t queue);
 	/** Optional, by the sending thread: frees what was sent; how many mbufs that were. */
 	int (*tx_cleanup)(struct slabio_txq *q);
+	/** Optional: secondaries have bursts too, and their processes come and go with these. */
+	int (*secondary_open)(struct rte_eth_dev *eth);
+	void (*secondary_close)(struct rte_eth_dev *eth);
 
 	eth_rx_burst_t rx_burst;
 	eth_tx_burst_t tx_burst;
+	eth_rx_burst_t secondary_rx_burst; /* NULL with secondary_open */
+	eth_tx_burst_t secondary_tx_burst;
+	int (*secondary_tx_cleanup)(struct slabio_txq *q);
 };
 
 extern const struct slabio_backend slabio_pcap_backend;

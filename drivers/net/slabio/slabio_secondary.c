@@ -3,9 +3,13 @@
  */
 
 /*
- * Bursts of a secondary process. Files, sockets and their positions are the primary's: a secondary
- * that polls gets nothing and sends nothing. It is told so once, for a silent port looks like one
- * without traffic.
+ * Bursts of a secondary process on ports that it cannot poll: those of files and of libpcap, and an
+ * AF_XDP port that it could not join. Nothing is received or sent, and it is told so once, for a
+ * silent port looks like one without traffic.
+ *
+ * A capture file has one position and one end, both in libpcap's memory in the primary. A second
+ * handle of the same file would receive its packets a second time, write over those of the primary,
+ * or truncate them; one of the same interface would receive each packet once more. So there is none.
  */
 
 #include <stdatomic.h>

@@ -61,12 +61,12 @@ count_queues(struct rte_eth_dev *eth)
 static void
 set_max_len(const struct rte_eth_dev *eth)
 {
-	struct slabio_xdp_port *port = port_of(eth);
-	unsigned int mtu = slabio_netif_mtu(&port->netif);
+	struct slabio_dev *dev = eth->data->dev_private;
+	unsigned int mtu = slabio_netif_mtu(&port_of(eth)->netif);
 	uint16_t i;
 
 	for (i = 0; i < SLABIO_MAX_QUEUES; i++)
-		atomic_store_explicit(&port->queues[i].tx.max_len,
+		atomic_store_explicit(&dev->txq[i].max_len,
 			(mtu != 0 ? mtu : eth->data->mtu) + SLABIO_L2_OVERHEAD,
 			memory_order_relaxed);
 }
@@ -100,6 +100,13 @@ find_interface(struct rte_eth_dev *eth)
 	return ret;
 }
 
+static void
+leave_interface(struct slabio_xdp_port *port)
+{
+	slabio_netif_watch_stop(&port->watch);
+	slabio_netif_close(&port->netif);
+}
+
 static int
 xdp_open(struct rte_eth_dev *eth)
 {
@@ -118,6 +125,11 @@ xdp_open(struct rte_eth_dev *eth)
 	rte_spinlock_init(&port->stats_lock);
 	eth->process_private = port;
 	ret = find_interface(eth);
+	if (ret == 0) {
+		ret = slabio_xdp_offer_open(eth);
+		if (ret != 0)
+			leave_interface(port);
+	}
 	if (ret != 0) {
 		eth->process_private = NULL;
 		free(port);
@@ -138,8 +150,8 @@ xdp_close(struct rte_eth_dev *eth)
 
 	if (port == NULL)
 		return;
-	slabio_netif_watch_stop(&port->watch);
-	slabio_netif_close(&port->netif);
+	slabio_xdp_offer_close(eth);
+	leave_interface(port);
 	rte_mempool_free(port->tx_pool);
 	eth->process_private = NULL;
 	free(port);
@@ -235,6 +247,7 @@ xdp_stop(struct rte_eth_dev *eth)
 	struct slabio_dev *dev = eth->data->dev_private;
 	uint16_t i;
 
+	slabio_xdp_withdraw(eth);
 	pthread_mutex_lock(&slabio_xdp_lock);
 	if (port->prog != NULL) {
 		for (i = 0; i < SLABIO_MAX_QUEUES; i++)
@@ -335,7 +348,9 @@ start_queue(struct rte_eth_dev *eth, uint16_t i)
 		.iface = args->iface,
 		.ifindex = port->netif.index,
 		.port_id = eth->data->port_id,
+		.rxq = &dev->rxq[i],
 		.txq = &dev->txq[i],
+		.peers = &port->peers,
 		.mp = pool_of(eth, i),
 		.rx_desc = i < eth->data->nb_rx_queues ? dev->rxq[i].nb_desc : 0,
 		.tx_desc = i < eth->data->nb_tx_queues ? dev->txq[i].nb_desc : 0,
@@ -494,6 +509,7 @@ xdp_start(struct rte_eth_dev *eth)
 	}
 	set_counting(port, true);
 	report(eth);
+	slabio_xdp_offer(eth);
 	return 0;
 }
 
@@ -612,6 +628,11 @@ const struct slabio_backend slabio_xdp_backend = {
 	.rx_queue_run = xdp_rx_queue_run,
 	.rx_intr_enable = slabio_xdp_intr_enable,
 	.tx_cleanup = xdp_tx_cleanup,
+	.secondary_open = slabio_xdp_secondary_open,
+	.secondary_close = slabio_xdp_secondary_close,
 	.rx_burst = slabio_xdp_rx_burst,
 	.tx_burst = slabio_xdp_tx_burst,
+	.secondary_rx_burst = slabio_xdp_secondary_rx,
+	.secondary_tx_burst = slabio_xdp_secondary_tx,
+	.secondary_tx_cleanup = slabio_xdp_secondary_tx_cleanup,
 };

@@ -7,8 +7,9 @@
 
 /**
  * @file
- * What the files of the AF_XDP back end share. All of it belongs to the primary process and lies in
- * its own memory; see slabio_pmd.h for what secondaries may read.
+ * What the files of the AF_XDP back end share. All of it belongs to one process and lies in its own
+ * memory; see slabio_pmd.h for what processes share. A secondary has the part of it that the data path
+ * needs: struct slabio_xdp_queue, around the same sockets and the same holders.
  *
  *     slabio_xdp.c         start and stop of whole ports
  *     slabio_xdp_mem.c     a mempool's memory as frames, and which of them the kernel has
@@ -20,6 +21,9 @@
  *     slabio_xdp_rx.c      receive burst
  *     slabio_xdp_meta.h    what the program says of a packet
  *     slabio_xdp_tx.c      transmit burst
+ *     slabio_xdp_take.c    taking a queue over from another process
+ *     slabio_xdp_offer.c   sockets for secondaries: the primary's side
+ *     slabio_xdp_secondary.c  the same: the secondaries' side
  *     slabio_xdp_intr.c    receive interrupts
  *     slabio_netif.c       what there is to an interface: link, MTU, address, modes
  *
@@ -32,6 +36,7 @@
 #include <rte_spinlock.h>
 
 #include "slabio_netif.h"
+#include "slabio_peer.h"
 #include "slabio_pmd.h"
 #include "slabio_xdp_uapi.h"
 #include "slabio_xdp_mem.h"
@@ -68,9 +73,9 @@ struct slabio_xdp_rx {
 	bool busy_poll;
 	bool meta; /* the program puts metadata before each packet */
 	int fd;
-	struct rte_mbuf *head; /* a packet whose last frame has not come yet */
-	struct rte_mbuf *tail;
+	struct slabio_rxq *q;
 	struct slabio_xdp_queue *queue;
+	const struct slabio_peers *peers;
 } __rte_cache_aligned;
 
 struct slabio_xdp_tx {
@@ -84,16 +89,11 @@ struct slabio_xdp_tx {
 	bool zero_copy;
 	bool gone; /* the interface is: whatever is sent is dropped */
 	int fd;
-	/* bytes of the largest packet; control threads follow the MTU. Relaxed: a hint, no partner */
-	_Atomic uint32_t max_len;
+	uint32_t me; /* this process */
 	/* the kernel left packets behind; relaxed: whoever sees it late kicks late */
 	atomic_bool stalled;
 	struct slabio_txq *q;
-	/*
-	 * Who takes completions: the sending thread, or the receiving one when it is idle. Nobody
-	 * waits for it: who finds it taken leaves the completions to the other.
-	 */
-	rte_spinlock_t completing;
+	const struct slabio_peers *peers;
 } __rte_cache_aligned;
 
 /** How a socket got bound. */
@@ -113,7 +113,9 @@ struct slabio_xdp_queue {
 	struct slabio_xdp_mode mode;
 	bool has_rx;
 	bool has_tx;
-	bool in_map;			   /* packets come to it */
+	bool in_map; /* packets come to it */
+	const struct slabio_peers *peers;
+	bool lost;			   /* a secondary stopped in its burst, and may go on */
 	uint32_t queue;			   /* of the interface */
 	struct xdp_statistics seen;	   /* what was counted already */
 	LIST_ENTRY(slabio_xdp_queue) next; /* of the registration */
@@ -129,6 +131,9 @@ struct slabio_xdp_port {
 	struct rte_mempool *tx_pool; /* for copies, where no receive queue brings a pool */
 	rte_spinlock_t stats_lock;
 	bool counting; /* sockets are there to be asked; under stats_lock */
+	struct slabio_peers peers;
+	bool offered; /* secondaries may have the sockets; under slabio_xdp_lock */
+	uint32_t generation;
 	struct slabio_xdp_queue queues[SLABIO_MAX_QUEUES];
 };
 
@@ -142,7 +147,9 @@ struct slabio_xdp_socket_opts {
 	const char *iface;
 	int ifindex;
 	uint16_t port_id;
-	struct slabio_txq *txq; /* counts what is sent */
+	struct slabio_rxq *rxq; /* what processes share of the queue */
+	struct slabio_txq *txq;
+	const struct slabio_peers *peers;
 	struct rte_mempool *mp;
 	uint32_t rx_desc; /* 0: no receive queue */
 	uint32_t tx_desc;
@@ -165,6 +172,15 @@ int slabio_xdp_socket_open(struct slabio_xdp_queue *q, const struct slabio_xdp_s
  */
 void slabio_xdp_socket_close(
 	struct slabio_xdp_queue *q, const char *device, int ifindex, const char *given);
+/**
+ * Maps the rings of a socket, which has those for has_rx and has_tx; sizes are in entries. What was
+ * mapped before a failure is unmapped by slabio_xdp_rings_unmap().
+ *
+ * @return 0, or a negative errno: -EBUSY in another process than the one that bound the socket,
+ *         before Linux 6.4
+ */
+int slabio_xdp_rings_map(struct slabio_xdp_queue *q, uint32_t rx, uint32_t tx);
+void slabio_xdp_rings_unmap(struct slabio_xdp_queue *q);
 /** The kernel's counters of a socket; false if it gives none. */
 bool slabio_xdp_socket_stats(const struct slabio_xdp_queue *q, struct xdp_statistics *now);
 
@@ -229,10 +245,59 @@ int slabio_xdp_intr_start(struct rte_eth_dev *eth);
 void slabio_xdp_intr_stop(struct rte_eth_dev *eth);
 int slabio_xdp_intr_enable(struct rte_eth_dev *eth, uint16_t queue);
 
+/* ---- secondaries ---- */
+
+/** Tells secondaries that there are sockets, or that there are none any more. */
+void slabio_xdp_offer(struct rte_eth_dev *eth);
+void slabio_xdp_withdraw(struct rte_eth_dev *eth);
+/** From now on requests of secondaries are answered; 0 or a negative errno after a message. */
+int slabio_xdp_offer_open(struct rte_eth_dev *eth);
+/** After this no secondary has anything of the port. Not under slabio_xdp_lock. */
+void slabio_xdp_offer_close(struct rte_eth_dev *eth);
+
+/** What a secondary does with a port: struct slabio_backend says when. */
+int slabio_xdp_secondary_open(struct rte_eth_dev *eth);
+void slabio_xdp_secondary_close(struct rte_eth_dev *eth);
+uint16_t slabio_xdp_secondary_rx(void *queue, struct rte_mbuf **pkts, uint16_t n);
+uint16_t slabio_xdp_secondary_tx(void *queue, struct rte_mbuf **pkts, uint16_t n);
+int slabio_xdp_secondary_tx_cleanup(struct slabio_txq *q);
+
+/* ---- taking over ---- */
+
+/**
+ * Says that this process is in a burst of a queue.
+ *
+ * @param[out] died SLABIO_NOBODY, or who has died in it: then slabio_xdp_rx_take() or
+ *        slabio_xdp_tx_take() is next, which is told
+ * @return false if somebody is in it who lives
+ */
+bool slabio_xdp_enter(struct slabio_poll *poll, const struct slabio_peers *peers, uint32_t *died);
+/** Release: who enters next finds all of it done. */
+static inline void
+slabio_xdp_leave(struct slabio_poll *poll)
+{
+	atomic_store_explicit(&poll->inside, SLABIO_NOBODY, memory_order_release);
+}
+/**
+ * Makes a queue that this process has entered its own: its copies of the indices become true, and
+ * what a dead process was in the middle of is undone.
+ */
+void slabio_xdp_rx_take(struct slabio_xdp_rx *rx, bool died);
+/** The same. False, and the queue left: another process is just taking completions. */
+bool slabio_xdp_tx_take(struct slabio_xdp_tx *tx, uint32_t died);
+/** For the primary, whose bursts do not enter: the whole of it. False: somebody is in it. */
+bool slabio_xdp_rx_take_back(struct slabio_xdp_rx *rx);
+bool slabio_xdp_tx_take_back(struct slabio_xdp_tx *tx);
+/** Frees the taking of completions if who has it is dead. */
+void slabio_xdp_unlock_completing(struct slabio_xdp_tx *tx);
+
 /* ---- data path ---- */
 
 uint16_t slabio_xdp_rx_burst(void *queue, struct rte_mbuf **pkts, uint16_t n);
 uint16_t slabio_xdp_tx_burst(void *queue, struct rte_mbuf **pkts, uint16_t n);
+/** Bursts of a secondary that has entered the queue and owns it. */
+uint16_t slabio_xdp_rx_shared(struct slabio_xdp_rx *rx, struct rte_mbuf **pkts, uint16_t n);
+uint16_t slabio_xdp_tx_shared(struct slabio_xdp_tx *tx, struct rte_mbuf **pkts, uint16_t n);
 
 /** The first words of a packet of a port as it is received. */
 uint64_t slabio_xdp_rearm(uint16_t port);

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <rte_errno.h>
@@ -147,6 +148,17 @@ note_mbuf(struct rte_mempool *mp __rte_unused, void *arg, void *obj, unsigned in
 	mem->mbufs[slabio_xdp_distance(mem, obj) / mem->granule] = obj;
 }
 
+int
+slabio_xdp_mem_list(struct slabio_xdp_mem *mem)
+{
+	mem->mbufs = calloc(mem->count, sizeof(*mem->mbufs));
+	if (mem->mbufs == NULL)
+		return -ENOMEM;
+	mem->ol_flags = RTE_MBUF_F_EXTERNAL;
+	rte_mempool_obj_iter(mem->mp, note_mbuf, mem);
+	return 0;
+}
+
 /* Which mbuf has which external buffer: there are as many of one as of the other. */
 static int
 list_buffers(struct slabio_xdp_mem *mem, const char *device)
@@ -162,15 +174,28 @@ list_buffers(struct slabio_xdp_mem *mem, const char *device)
 			(mem->count - 1) * mem->granule + mem->buf_len);
 		return -EINVAL;
 	}
-	mem->mbufs = calloc(mem->count, sizeof(*mem->mbufs));
-	if (mem->mbufs == NULL) {
-		SLABIO_LOG(ERR, "%s: no memory for a list of %" PRIu64 " external buffers", device,
-			mem->count);
-		return -ENOMEM;
-	}
-	mem->ol_flags = RTE_MBUF_F_EXTERNAL;
-	rte_mempool_obj_iter(mp, note_mbuf, mem);
-	return 0;
+	if (slabio_xdp_mem_list(mem) == 0)
+		return 0;
+	SLABIO_LOG(ERR, "%s: no memory for a list of %" PRIu64 " external buffers", device,
+		mem->count);
+	return -ENOMEM;
+}
+
+/* In a file that secondaries can be given. */
+static atomic_ushort *
+share_holders(struct slabio_xdp_mem *mem)
+{
+	const size_t len = mem->count * sizeof(*mem->holder);
+	void *map = MAP_FAILED;
+
+	mem->holder_fd = memfd_create("slabio-holders", MFD_CLOEXEC);
+	if (mem->holder_fd >= 0 && ftruncate(mem->holder_fd, (off_t)len) == 0)
+		map = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, mem->holder_fd, 0);
+	if (map != MAP_FAILED)
+		return map;
+	if (mem->holder_fd >= 0)
+		close(mem->holder_fd);
+	return NULL;
 }
 
 static int
@@ -218,7 +243,7 @@ lay_out(struct slabio_xdp_mem *mem, const char *device)
 			SLABIO_XDP_MIN_FRAME + RTE_PKTMBUF_HEADROOM);
 		return -EINVAL;
 	}
-	mem->holder = calloc(mem->count, sizeof(*mem->holder));
+	mem->holder = share_holders(mem);
 	if (mem->holder == NULL) {
 		SLABIO_LOG(
 			ERR, "%s: no memory for %" PRIu64 " holders of frames", device, mem->count);
@@ -264,7 +289,8 @@ slabio_xdp_mem_put(struct slabio_xdp_mem *mem)
 	if (--mem->refs != 0)
 		return;
 	TAILQ_REMOVE(&mems, mem, next);
-	free((void *)mem->holder);
+	munmap((void *)mem->holder, mem->count * sizeof(*mem->holder));
+	close(mem->holder_fd);
 	free(mem->mbufs);
 	free(mem);
 }

@@ -47,12 +47,13 @@ struct slabio_xdp_mem {
 	uint32_t buf_off; /* from the first byte of a frame to its mbuf's data buffer */
 	uint32_t buf_len;
 	bool unaligned;
-	atomic_ushort *holder;
+	atomic_ushort *holder;	 /* shared with secondaries, at another address there */
 	struct rte_mbuf **mbufs; /* of external buffers; NULL if mbufs hold their data themselves */
 	uint64_t ol_flags;	 /* that every mbuf of the pool has: RTE_MBUF_F_EXTERNAL, or 0 */
 	struct rte_mempool *mp;
 
-	/* for set-up */
+	/* for set-up, in the primary */
+	int holder_fd;
 	TAILQ_ENTRY(slabio_xdp_mem) next;
 	TAILQ_HEAD(, slabio_xdp_umem) umems;
 	unsigned int refs;
@@ -70,6 +71,8 @@ struct slabio_xdp_mem {
  */
 struct slabio_xdp_mem *slabio_xdp_mem_get(struct rte_mempool *mp, const char *device);
 void slabio_xdp_mem_put(struct slabio_xdp_mem *mem);
+/** Finds out which mbuf has which external buffer; 0 or -ENOMEM. For every process that polls. */
+int slabio_xdp_mem_list(struct slabio_xdp_mem *mem);
 
 /** A number for one socket's tags, or -ENOSPC. */
 int slabio_xdp_slot_get(struct slabio_xdp_mem *mem);
@@ -86,6 +89,13 @@ static __rte_always_inline uint64_t
 slabio_xdp_index(const struct slabio_xdp_mem *mem, uint64_t distance)
 {
 	return (uint64_t)(((unsigned __int128)distance * mem->inverse) >> 64);
+}
+
+/** The tag of what a secondary has taken out of a ring, but not made the kernel know so yet. */
+static __rte_always_inline uint16_t
+slabio_xdp_taken(uint16_t tag)
+{
+	return (uint16_t)(tag | 0x8000);
 }
 
 /** Where an mbuf lies, for its index: itself, or its external buffer. */
@@ -114,7 +124,7 @@ slabio_xdp_is_whole(const struct slabio_xdp_mem *mem, const struct rte_mbuf *m)
 	return mem->mbufs == NULL || rte_mbuf_ext_refcnt_read(m->shinfo) == 1;
 }
 
-/** Marks an mbuf as being in a ring. */
+/** Marks an mbuf as being in a ring; with a tag of 0 as being in none. */
 static __rte_always_inline void
 slabio_xdp_hold(const struct slabio_xdp_mem *mem, const struct rte_mbuf *m, uint16_t tag)
 {
@@ -144,11 +154,13 @@ slabio_xdp_data_addr(const struct slabio_xdp_mem *mem, const struct rte_mbuf *m)
 /**
  * The mbuf that a ring address from the kernel names, no longer held.
  *
+ * @param next its new tag
  * @param[out] offset from the start of its data buffer; may be anything
  * @return NULL if the address names no mbuf with this tag
  */
 static __rte_always_inline struct rte_mbuf *
-slabio_xdp_claim(const struct slabio_xdp_mem *mem, uint64_t addr, uint16_t tag, uint64_t *offset)
+slabio_xdp_claim(const struct slabio_xdp_mem *mem, uint64_t addr, uint16_t tag, uint16_t next,
+	uint64_t *offset)
 {
 	uint64_t base = mem->unaligned ? addr & XSK_UNALIGNED_BUF_ADDR_MASK : addr;
 	uint64_t distance = base - mem->origin;
@@ -166,7 +178,7 @@ slabio_xdp_claim(const struct slabio_xdp_mem *mem, uint64_t addr, uint16_t tag, 
 	} else {
 		*offset = distance - mem->buf_off;
 	}
-	atomic_store_explicit(&mem->holder[i], 0, memory_order_relaxed);
+	atomic_store_explicit(&mem->holder[i], next, memory_order_relaxed);
 	return slabio_xdp_mbuf(mem, i);
 }
 

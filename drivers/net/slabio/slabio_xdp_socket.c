@@ -71,8 +71,8 @@ set_size(int fd, int option, uint32_t size)
 	return setsockopt(fd, SOL_XDP, option, &size, sizeof(size)) == 0 ? 0 : -errno;
 }
 
-static void
-unmap_rings(struct slabio_xdp_queue *q)
+void
+slabio_xdp_rings_unmap(struct slabio_xdp_queue *q)
 {
 	unmap_ring(&q->rx.ring);
 	unmap_ring(&q->rx.fill);
@@ -80,24 +80,14 @@ unmap_rings(struct slabio_xdp_queue *q)
 	unmap_ring(&q->tx.completion);
 }
 
-/* The kernel binds no socket without a fill and a completion ring, also where one stays empty. */
-static int
-create_rings(struct slabio_xdp_queue *q, const struct slabio_xdp_socket_opts *opts)
+int
+slabio_xdp_rings_map(struct slabio_xdp_queue *q, uint32_t rx, uint32_t tx)
 {
-	const uint32_t rx = rte_align32pow2(RTE_MAX(opts->rx_desc, 2u));
-	const uint32_t tx = rte_align32pow2(RTE_MAX(opts->tx_desc, 2u));
 	struct xdp_mmap_offsets off;
 	socklen_t len = sizeof(off);
-	int ret;
+	int ret = 0;
 
-	ret = set_size(q->fd, XDP_UMEM_FILL_RING, rx);
-	if (ret == 0)
-		ret = set_size(q->fd, XDP_UMEM_COMPLETION_RING, tx);
-	if (ret == 0 && q->has_rx)
-		ret = set_size(q->fd, XDP_RX_RING, rx);
-	if (ret == 0 && q->has_tx)
-		ret = set_size(q->fd, XDP_TX_RING, tx);
-	if (ret == 0 && getsockopt(q->fd, SOL_XDP, XDP_MMAP_OFFSETS, &off, &len) != 0)
+	if (getsockopt(q->fd, SOL_XDP, XDP_MMAP_OFFSETS, &off, &len) != 0)
 		ret = -errno;
 	/* before 5.4 the rings had no flags, and packets nobody to wake up for them */
 	if (ret == 0 && len != sizeof(off))
@@ -115,6 +105,24 @@ create_rings(struct slabio_xdp_queue *q, const struct slabio_xdp_socket_opts *op
 		ret = map_ring(q->fd, &q->tx.ring, &off.tx, tx, sizeof(struct xdp_desc),
 			XDP_PGOFF_TX_RING);
 	return ret;
+}
+
+/* The kernel binds no socket without a fill and a completion ring, also where one stays empty. */
+static int
+create_rings(struct slabio_xdp_queue *q, const struct slabio_xdp_socket_opts *opts)
+{
+	const uint32_t rx = rte_align32pow2(RTE_MAX(opts->rx_desc, 2u));
+	const uint32_t tx = rte_align32pow2(RTE_MAX(opts->tx_desc, 2u));
+	int ret;
+
+	ret = set_size(q->fd, XDP_UMEM_FILL_RING, rx);
+	if (ret == 0)
+		ret = set_size(q->fd, XDP_UMEM_COMPLETION_RING, tx);
+	if (ret == 0 && q->has_rx)
+		ret = set_size(q->fd, XDP_RX_RING, rx);
+	if (ret == 0 && q->has_tx)
+		ret = set_size(q->fd, XDP_TX_RING, tx);
+	return ret == 0 ? slabio_xdp_rings_map(q, rx, tx) : ret;
 }
 
 /* ---- binding ---- */
@@ -165,7 +173,7 @@ bind_socket(int fd, const struct sockaddr_xdp *to)
 static void
 close_attempt(struct slabio_xdp_queue *q)
 {
-	unmap_rings(q);
+	slabio_xdp_rings_unmap(q);
 	if (q->fd >= 0)
 		close(q->fd);
 	q->fd = -1;
@@ -331,6 +339,14 @@ out:
 
 /* ---- after binding ---- */
 
+/* Relaxed: nobody else has the queue. */
+static void
+set_owner(struct slabio_poll *poll)
+{
+	atomic_store_explicit(&poll->owner, SLABIO_PRIMARY, memory_order_relaxed);
+	atomic_store_explicit(&poll->inside, SLABIO_NOBODY, memory_order_relaxed);
+}
+
 static int
 prepare_rx(struct slabio_xdp_queue *q, const struct slabio_xdp_socket_opts *opts)
 {
@@ -339,10 +355,15 @@ prepare_rx(struct slabio_xdp_queue *q, const struct slabio_xdp_socket_opts *opts
 	rx->mem = q->mem;
 	rx->fd = q->fd;
 	rx->queue = q;
+	rx->q = opts->rxq;
+	rx->peers = opts->peers;
 	rx->rearm = slabio_xdp_rearm(opts->port_id);
 	rx->tag = slabio_xdp_tag(q->slot, false);
 	rx->batch = RTE_MIN(RX_BATCH, RTE_MAX(opts->rx_desc / 4, 1u));
 	rx->owed = opts->rx_desc;
+	rx->q->head = NULL;
+	atomic_store_explicit(&rx->q->nb_journal, 0, memory_order_relaxed);
+	set_owner(&rx->q->poll);
 	if (slabio_xdp_refill(rx))
 		return 0;
 	SLABIO_LOG(ERR,
@@ -355,15 +376,19 @@ prepare_rx(struct slabio_xdp_queue *q, const struct slabio_xdp_socket_opts *opts
 }
 
 static void
-prepare_tx(struct slabio_xdp_queue *q, struct slabio_txq *txq)
+prepare_tx(struct slabio_xdp_queue *q, const struct slabio_xdp_socket_opts *opts)
 {
 	struct slabio_xdp_tx *tx = &q->tx;
 	const uint32_t budget = tx->ring.mask + 1;
 
 	tx->mem = q->mem;
 	tx->fd = q->fd;
-	tx->q = txq;
-	rte_spinlock_init(&tx->completing);
+	tx->q = opts->txq;
+	tx->peers = opts->peers;
+	tx->me = SLABIO_PRIMARY;
+	set_owner(&tx->q->poll);
+	atomic_store_explicit(&tx->q->completing, SLABIO_NOBODY, memory_order_relaxed);
+	atomic_store_explicit(&tx->q->nb_written, 0, memory_order_relaxed);
 	tx->tag = slabio_xdp_tag(q->slot, true);
 	tx->zero_copy = q->mode.zero_copy;
 	tx->max_frame = q->mem->frame;
@@ -395,6 +420,8 @@ slabio_xdp_socket_open(struct slabio_xdp_queue *q, const struct slabio_xdp_socke
 
 	q->fd = -1;
 	q->in_map = false;
+	q->lost = false;
+	q->peers = opts->peers;
 	q->has_rx = opts->rx_desc != 0;
 	q->has_tx = opts->tx_desc != 0;
 	q->umem = NULL;
@@ -418,7 +445,7 @@ slabio_xdp_socket_open(struct slabio_xdp_queue *q, const struct slabio_xdp_socke
 		return ret;
 	}
 	if (q->has_tx)
-		prepare_tx(q, opts->txq);
+		prepare_tx(q, opts);
 	if (q->has_rx)
 		ret = prepare_rx(q, opts);
 	if (ret == 0 && opts->busy_poll != 0) {
@@ -467,27 +494,50 @@ queue_released(int ifindex, uint32_t queue, const char *given)
 	return ret != -EBUSY;
 }
 
+/* What was sent is out, unless nobody takes it. */
+static void
+drain(struct slabio_xdp_tx *tx)
+{
+	const uint32_t size = tx->ring.mask + 1;
+	unsigned int i;
+
+	for (i = 0; i < 100 && slabio_xdp_room(&tx->ring, size) < size && !tx->gone; i++) {
+		slabio_xdp_complete(tx);
+		slabio_xdp_kick(tx, 4);
+		rte_delay_us_sleep(100);
+	}
+	slabio_xdp_complete(tx);
+}
+
+/* Relaxed: who enters from now on finds that the queue is stopped. */
+static bool
+is_elsewhere(const struct slabio_poll *poll)
+{
+	return atomic_load_explicit(&poll->owner, memory_order_relaxed) != SLABIO_PRIMARY ||
+	       atomic_load_explicit(&poll->inside, memory_order_relaxed) != SLABIO_NOBODY;
+}
+
+/* All of the queue is the primary's then, unless a secondary has stopped in the middle of it. */
+static void
+take_back(struct slabio_xdp_queue *q)
+{
+	if (q->has_tx && is_elsewhere(&q->tx.q->poll))
+		q->lost |= !slabio_xdp_tx_take_back(&q->tx);
+	if (q->has_rx && is_elsewhere(&q->rx.q->poll))
+		q->lost |= !slabio_xdp_rx_take_back(&q->rx);
+}
+
 void
 slabio_xdp_socket_close(
 	struct slabio_xdp_queue *q, const char *device, int ifindex, const char *given)
 {
 	struct slabio_xdp_umem *umem = q->umem;
-	unsigned int i;
 
 	if (q->fd < 0)
 		return;
-	if (q->has_tx) {
-		/* what was sent is out, unless nobody takes it */
-		for (i = 0; i < 100 &&
-			    slabio_xdp_room(&q->tx.ring, q->tx.ring.mask + 1) <= q->tx.ring.mask &&
-			    !q->tx.gone;
-			i++) {
-			slabio_xdp_complete(&q->tx);
-			slabio_xdp_kick(&q->tx, 4);
-			rte_delay_us_sleep(100);
-		}
-		slabio_xdp_complete(&q->tx);
-	}
+	take_back(q);
+	if (q->has_tx && !q->lost)
+		drain(&q->tx);
 	close_attempt(q);
 	LIST_REMOVE(q, next);
 	if (LIST_EMPTY(&umem->queues)) {
@@ -495,13 +545,24 @@ slabio_xdp_socket_close(
 		free(umem);
 	}
 	q->umem = NULL;
-	rte_pktmbuf_free(q->rx.head);
-	q->rx.head = NULL;
-	if (!queue_released(ifindex, q->queue, given) && q->mode.zero_copy) {
+	if (q->lost) {
 		SLABIO_LOG(ERR,
-			"%s: queue %u is still in use %u ms after its socket was closed, perhaps "
-			"by a child process; its mbufs stay with the kernel",
-			device, q->queue, BUSY_WAIT_MS);
+			"%s: queue %u: a secondary process has been stopped in the middle of a "
+			"burst "
+			"and may go on with it; the queue's mbufs are left to it",
+			device, q->queue);
+		return;
+	}
+	if (q->has_rx) {
+		rte_pktmbuf_free(q->rx.q->head);
+		q->rx.q->head = NULL;
+	}
+	/* while a secondary has the socket there is no use in trying */
+	if ((q->peers->held || !queue_released(ifindex, q->queue, given)) && q->mode.zero_copy) {
+		SLABIO_LOG(ERR,
+			"%s: queue %u is still in use after its socket was closed, perhaps by a "
+			"secondary or child process; its mbufs stay with the kernel",
+			device, q->queue);
 		return;
 	}
 	slabio_xdp_slot_put(q->mem, q->slot);

@@ -7,6 +7,9 @@
  * is, and comes back through the completion ring. Any other is copied into such ones.
  *
  * Nothing blocks. What the kernel has no room for stays with the caller.
+ *
+ * A secondary's burst does the same in steps that a successor can put right wherever they end, see
+ * slabio_xdp_take.c; "shared" is true there.
  */
 
 #include <errno.h>
@@ -14,52 +17,78 @@
 #include "slabio_offload.h"
 #include "slabio_xdp.h"
 
-#define FREE_MAX 64
+/* As in slabio_xdp_rx.c: what a kill leaves is what was stored up to here. */
+static __rte_always_inline void
+in_order(void)
+{
+	atomic_signal_fence(memory_order_seq_cst);
+}
+
+/* One batch of at most SLABIO_TAKE_MAX. Returns how many mbufs there were. */
+static __rte_always_inline uint32_t
+take_batch(struct slabio_xdp_tx *tx, uint32_t ready, const bool shared)
+{
+	struct slabio_xdp_ring *ring = &tx->completion;
+	const uint64_t *addrs = ring->entries;
+	struct rte_mbuf *mbufs[SLABIO_TAKE_MAX];
+	uint32_t i, n = 0;
+	uint64_t offset;
+
+	for (i = 0; i < ready; i++) {
+		struct rte_mbuf *m = slabio_xdp_claim(tx->mem, addrs[(ring->cons + i) & ring->mask],
+			tx->tag, shared ? slabio_xdp_taken(tx->tag) : 0, &offset);
+
+		if (likely(m != NULL))
+			mbufs[n++] = m;
+	}
+	ring->cons += ready;
+	slabio_xdp_consumed(ring);
+	if (shared) {
+		in_order();
+		for (i = 0; i < n; i++)
+			slabio_xdp_hold(tx->mem, mbufs[i], 0);
+		in_order();
+	}
+	if (n != 0)
+		rte_mempool_put_bulk(tx->mem->mp, (void **)mbufs, n);
+	if (unlikely(n != ready))
+		slabio_count(&tx->q->stats[SLABIO_TX_BAD_COMPLETIONS], ready - n);
+	return n;
+}
 
 static uint32_t
 take_completions(struct slabio_xdp_tx *tx)
 {
-	struct slabio_xdp_ring *ring = &tx->completion;
-	const uint64_t *addrs = ring->entries;
-	uint32_t ready = slabio_xdp_ready(ring), i, bad = 0;
-	struct rte_mbuf *mbufs[FREE_MAX];
-	unsigned int n = 0;
-	uint64_t offset;
+	uint32_t ready = slabio_xdp_ready(&tx->completion), n = 0, batch;
 
-	if (ready == 0)
-		return 0;
-	for (i = 0; i < ready; i++) {
-		struct rte_mbuf *m = slabio_xdp_claim(
-			tx->mem, addrs[(ring->cons + i) & ring->mask], tx->tag, &offset);
-
-		if (unlikely(m == NULL)) {
-			bad++;
-			continue;
-		}
-		mbufs[n++] = m;
-		if (n == FREE_MAX) {
-			rte_mempool_put_bulk(tx->mem->mp, (void **)mbufs, n);
-			n = 0;
-		}
+	for (; ready != 0; ready -= batch) {
+		batch = RTE_MIN(ready, (uint32_t)SLABIO_TAKE_MAX);
+		n += tx->me == SLABIO_PRIMARY ? take_batch(tx, batch, false)
+					      : take_batch(tx, batch, true);
 	}
-	ring->cons += ready;
-	slabio_xdp_consumed(ring);
-	if (n != 0)
-		rte_mempool_put_bulk(tx->mem->mp, (void **)mbufs, n);
-	if (unlikely(bad != 0))
-		slabio_count(&tx->q->stats[SLABIO_TX_BAD_COMPLETIONS], bad);
-	return ready - bad;
+	return n;
 }
 
 uint32_t
 slabio_xdp_complete(struct slabio_xdp_tx *tx)
 {
-	uint32_t n;
+	struct slabio_txq *q = tx->q;
+	uint32_t who = SLABIO_NOBODY, n = 0;
 
-	if (!rte_spinlock_trylock(&tx->completing))
+	/*
+	 * seq_cst, as in slabio_xdp_tx_take(): either who takes the queue over finds this, or this
+	 * finds that the queue is another process's.
+	 */
+	if (!atomic_compare_exchange_strong_explicit(
+		    &q->completing, &who, tx->me, memory_order_seq_cst, memory_order_relaxed)) {
+		if (unlikely(who != tx->me))
+			slabio_xdp_unlock_completing(tx);
 		return 0;
-	n = take_completions(tx);
-	rte_spinlock_unlock(&tx->completing);
+	}
+	if (likely(atomic_load_explicit(&q->poll.owner, memory_order_seq_cst) == tx->me))
+		n = take_completions(tx);
+	/* release: pairs with the next one's exchange */
+	atomic_store_explicit(&q->completing, SLABIO_NOBODY, memory_order_release);
 	return n;
 }
 
@@ -70,6 +99,9 @@ slabio_xdp_tx_idle(struct slabio_xdp_tx *tx)
 	const bool waiting = atomic_load_explicit(tx->ring.producer, memory_order_relaxed) !=
 			     atomic_load_explicit(tx->ring.consumer, memory_order_relaxed);
 
+	/* that of another process is for that one to see to; looked at again where it counts */
+	if (atomic_load_explicit(&tx->q->poll.owner, memory_order_relaxed) != tx->me)
+		return;
 	if (waiting && atomic_load_explicit(&tx->stalled, memory_order_relaxed))
 		(void)sendto(tx->fd, NULL, 0, MSG_DONTWAIT, NULL, 0);
 	slabio_xdp_complete(tx);
@@ -111,13 +143,17 @@ slabio_xdp_kick(struct slabio_xdp_tx *tx, unsigned int calls)
 }
 
 static __rte_always_inline void
-put_desc(struct slabio_xdp_tx *tx, const struct rte_mbuf *m, uint32_t options)
+put_desc(struct slabio_xdp_tx *tx, const struct rte_mbuf *m, uint32_t options, const bool shared)
 {
 	struct xdp_desc *descs = tx->ring.entries;
 
 	slabio_xdp_hold(tx->mem, m, tx->tag);
 	descs[tx->ring.prod++ & tx->ring.mask] = (struct xdp_desc){
 		.addr = slabio_xdp_data_addr(tx->mem, m), .len = m->data_len, .options = options};
+	/* release: its reader starts with it */
+	if (shared)
+		atomic_store_explicit(&tx->q->nb_written, tx->ring.prod - tx->q->written_at,
+			memory_order_release);
 }
 
 /* Whether the kernel may have this mbuf, not a copy of it. */
@@ -146,7 +182,7 @@ send_chain(struct slabio_xdp_tx *tx, struct rte_mbuf *m)
 
 	for (; m != NULL; m = next) {
 		next = m->next;
-		put_desc(tx, m, next != NULL ? XDP_PKT_CONTD : 0);
+		put_desc(tx, m, next != NULL ? XDP_PKT_CONTD : 0, tx->me != SLABIO_PRIMARY);
 		/* each comes back by itself, and then as a free mbuf has to be */
 		m->next = NULL;
 		m->nb_segs = 1;
@@ -195,7 +231,7 @@ send_other(struct slabio_txq *q, struct slabio_xdp_tx *tx, struct rte_mbuf *m)
 	const uint32_t len = m->pkt_len;
 	uint32_t i, n;
 
-	if (len > atomic_load_explicit(&tx->max_len, memory_order_relaxed)) {
+	if (len > atomic_load_explicit(&q->max_len, memory_order_relaxed)) {
 		drop(q, m, SLABIO_TX_OVERSIZE);
 		return DROPPED;
 	}
@@ -218,7 +254,7 @@ send_other(struct slabio_txq *q, struct slabio_xdp_tx *tx, struct rte_mbuf *m)
 		return NO_ROOM;
 	}
 	for (i = 0; i < n; i++)
-		put_desc(tx, copy[i], i + 1 < n ? XDP_PKT_CONTD : 0);
+		put_desc(tx, copy[i], i + 1 < n ? XDP_PKT_CONTD : 0, tx->me != SLABIO_PRIMARY);
 	slabio_count(&q->stats[SLABIO_TX_COPIES], 1);
 	if (m->nb_segs > 1)
 		slabio_count(&q->stats[SLABIO_TX_MULTI_SEGS], 1);
@@ -300,6 +336,17 @@ do_offloads(struct slabio_txq *q, struct slabio_xdp_tx *tx, struct rte_mbuf **pk
 	return DROPPED;
 }
 
+/* Nothing is written yet from here on. Not before what was written is published. */
+static __rte_always_inline void
+start_writing(struct slabio_txq *q, uint32_t at)
+{
+	in_order();
+	atomic_store_explicit(&q->nb_written, 0, memory_order_release);
+	in_order();
+	q->written_at = at;
+	in_order();
+}
+
 static __rte_noinline uint16_t
 interface_gone(struct slabio_txq *q, struct rte_mbuf **pkts, uint16_t n)
 {
@@ -309,24 +356,22 @@ interface_gone(struct slabio_txq *q, struct rte_mbuf **pkts, uint16_t n)
 	return n;
 }
 
-uint16_t
-slabio_xdp_tx_burst(void *queue, struct rte_mbuf **pkts, uint16_t n)
+static __rte_always_inline uint16_t
+transmit(struct slabio_txq *q, struct slabio_xdp_tx *tx, struct rte_mbuf **pkts, uint16_t n,
+	const bool shared)
 {
-	struct slabio_txq *q = queue;
-	struct slabio_xdp_tx *tx = q->be;
 	uint64_t bytes = 0, packets = 0;
 	uint32_t room, before, max_len;
 	uint16_t done;
 
-	/* acquire: pairs with the release of start, after which the queue is complete */
-	if (unlikely(!atomic_load_explicit(&q->running, memory_order_acquire)))
-		return 0;
 	slabio_xdp_complete(tx);
 	if (unlikely(tx->gone))
 		return interface_gone(q, pkts, n);
 	room = slabio_xdp_room(&tx->ring, n);
 	before = tx->ring.prod;
-	max_len = atomic_load_explicit(&tx->max_len, memory_order_relaxed);
+	max_len = atomic_load_explicit(&q->max_len, memory_order_relaxed);
+	if (shared)
+		start_writing(q, before);
 	for (done = 0; done < n && room != 0; done++) {
 		struct rte_mbuf *m = pkts[done];
 		uint32_t len;
@@ -342,7 +387,7 @@ slabio_xdp_tx_burst(void *queue, struct rte_mbuf **pkts, uint16_t n)
 		}
 		len = m->pkt_len;
 		if (likely(m->nb_segs == 1 && len <= max_len && is_ours(tx, m))) {
-			put_desc(tx, m, 0);
+			put_desc(tx, m, 0, shared);
 			room--;
 		} else {
 			enum sent result = send_other(q, tx, m);
@@ -358,6 +403,8 @@ slabio_xdp_tx_burst(void *queue, struct rte_mbuf **pkts, uint16_t n)
 	}
 	if (tx->ring.prod != before)
 		slabio_xdp_publish(&tx->ring);
+	if (shared)
+		start_writing(q, tx->ring.prod);
 	/* also when there was no room: the kernel may have been busy when it was told last */
 	if (tx->ring.prod != before || done < n)
 		slabio_xdp_kick(tx, 2 + n / 32);
@@ -366,4 +413,27 @@ slabio_xdp_tx_burst(void *queue, struct rte_mbuf **pkts, uint16_t n)
 	slabio_count(&q->stats[SLABIO_TX_PACKETS], packets);
 	slabio_count(&q->stats[SLABIO_TX_BYTES], bytes);
 	return done;
+}
+
+uint16_t
+slabio_xdp_tx_burst(void *queue, struct rte_mbuf **pkts, uint16_t n)
+{
+	struct slabio_txq *q = queue;
+	struct slabio_xdp_tx *tx = q->be;
+
+	/* acquire: pairs with the release of start, after which the queue is complete */
+	if (unlikely(!atomic_load_explicit(&q->running, memory_order_acquire)))
+		return 0;
+	/* relaxed: only this process writes its own name there */
+	if (unlikely(
+		    atomic_load_explicit(&q->poll.owner, memory_order_relaxed) != SLABIO_PRIMARY) &&
+		!slabio_xdp_tx_take_back(tx))
+		return 0;
+	return transmit(q, tx, pkts, n, false);
+}
+
+uint16_t
+slabio_xdp_tx_shared(struct slabio_xdp_tx *tx, struct rte_mbuf **pkts, uint16_t n)
+{
+	return transmit(tx->q, tx, pkts, n, true);
 }
