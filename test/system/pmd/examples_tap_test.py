@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
 # Copyright (c) 2026 the slabio authors
-"""DPDK's own examples that cannot run on net_slabio ports as they are, on slab mempools and net_tap ports:
+"""DPDK's own examples that cannot run on every net_slabio port, on slab mempools and net_tap ports:
 
-symmetric_mp and client_server_mp receive or send in secondary processes, which net_slabio leaves to the
-primary; l3fwd insists on receive checksum offloads, which net_slabio has on AF_XDP ports only.
+symmetric_mp and client_server_mp receive or send in secondary processes, and l3fwd insists on receive checksum
+offloads: net_slabio has both on AF_XDP ports only.
 
 In a network namespace that ends with this process; packets are checked at the kernel's end of the taps."""
 

@@ -2,16 +2,19 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Copyright (c) 2026 the slabio authors
 """DPDK's own examples that insist on checksum offloads, unmodified, on AF_XDP ports: l3fwd, ip_fragmentation and
-ip_reassembly. Packets are checked at the kernel's ends of veth pairs."""
+ip_reassembly; and those whose secondary processes receive or send: symmetric_mp and client_server_mp. Packets are
+checked at the kernel's ends of veth pairs."""
 
 import contextlib
 import signal
 import struct
+import subprocess
 
 from examples import example, lcores
-from examples_tap_test import MEMORY, checksum, end, ethernet, ipv4, l3fwd, routed, udp
+from examples_tap_test import MEMORY, checksum, end, ethernet, exchange, ipv4, l3fwd, routed, udp
 from live_test import Wire, ip
-from testpmd import Program, check, equal
+from secondary_test import hugepages
+from testpmd import Program, check, equal, new_prefix
 from xdplab import main, pairs
 
 PORTS = ["--vdev=net_slabio0,iface=a0", "--vdev=net_slabio1,iface=b0"]
@@ -19,8 +22,8 @@ SIZES = (100, 1400, 1473, 2000, 2900)  # of what an IP packet carries
 
 
 @contextlib.contextmanager
-def running(argv, sign):
-    pairs("a", "b")
+def running(argv, sign, queues=1):
+    pairs("a", "b", queues=queues)
     for name in ("a0", "a1", "b0", "b1"):
         ip("link", "set", name, "mtu", "3000")
     with Program(argv) as program, Wire("a1") as a, Wire("b1") as b:
@@ -89,7 +92,54 @@ def ip_reassembly_puts_fragments_together(_):
         end(program)
 
 
+def symmetric_mp_shares_two_ports_between_two_processes(folder):
+    with hugepages(folder, mb=256) as memory:
+        options = lcores(1, prefix=new_prefix(), memory=memory)
+
+        def process(number):
+            return [example("symmetric_mp"), *options, "--proc-type=" + ("primary", "secondary")[number],
+                    *(PORTS if number == 0 else []), "--", "-p", "3", "--num-procs=2", f"--proc-id={number}"]
+        with running(process(0), "using queue 0 of each port", queues=2) as (first, a, b), \
+                Program(process(1)) as second:
+            second.expect("using queue 1 of each port")
+            exchange(a, b, "flow")
+            for program in (second, first):
+                end(program)
+            shares = [int(p.expect(r"Port 0: RX - (\d+)").group(1)) for p in (first, second)]
+            check(min(shares) > 0, f"packets of the two: {shares}")
+
+
+def client_server_mp_sends_from_two_clients(folder):
+    with hugepages(folder, mb=256) as memory:
+        prefix = new_prefix()
+        server = [example("mp_server"), *lcores(2, prefix=prefix, memory=memory), "--proc-type=primary",
+                  *PORTS, "--", "-p", "3", "-n", "2"]
+
+        def client(number):
+            return Program([example("mp_client"), *lcores(1, prefix=prefix, memory=memory),
+                            "--proc-type=secondary", "--", "-n", str(number)])
+        with running(server, "Port 1 Link up", queues=2) as (program, a, b), client(0) as one, client(1) as two:
+            # the server receives from queue 0 alone
+            for name in ("a1", "b1"):
+                subprocess.run(["ethtool", "-L", name, "tx", "1"], check=True)
+            for each in (one, two):
+                each.expect("handling packets")
+            exchange(a, b, "none")
+            # one of them dies, and another takes its place
+            one.child.kill()
+            one.finish()
+            with client(0) as again:
+                again.expect("handling packets")
+                exchange(a, b, "none")
+                for each in (again, two):
+                    each.child.kill()  # it has no handler for signals
+                    each.finish()
+            end(program)
+
+
 if __name__ == "__main__":
     main(l3fwd_routes_each_flow_to_its_port,
          ip_fragmentation_cuts_what_is_larger_than_its_mtu,
-         ip_reassembly_puts_fragments_together)
+         ip_reassembly_puts_fragments_together,
+         symmetric_mp_shares_two_ports_between_two_processes,
+         client_server_mp_sends_from_two_clients)

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the slabio authors
+ */
+
+/*
+ * One of several processes that forward between ports 0 and 1: what queue i of one receives goes out
+ * on queue i of the other. The primary sets the ports up. What to do is read from standard input,
+ * while it forwards, and answered with a line:
+ *
+ *     poll N...       these queues, and no others, from now on
+ *     stop, start     both ports, which are not polled in between; others poll on
+ *     free            mbufs that are free
+ *     stats           of both ports
+ *     close           ports and EAL, and end
+ */
+
+#include <inttypes.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <rte_eal.h>
+#include <rte_ethdev.h>
+#include <rte_mbuf.h>
+
+#define QUEUES 2
+#define MBUFS  8192
+#define BURST  32
+
+static bool polled[QUEUES], stopped;
+static uint64_t received, sent;
+
+static int
+prepare(uint16_t port, struct rte_mempool *mp)
+{
+	const struct rte_eth_conf conf = {0};
+	uint16_t q;
+
+	if (rte_eth_dev_configure(port, QUEUES, QUEUES, &conf) != 0)
+		return -1;
+	for (q = 0; q < QUEUES; q++)
+		if (rte_eth_rx_queue_setup(port, q, 512, 0, NULL, mp) != 0 ||
+			rte_eth_tx_queue_setup(port, q, 512, 0, NULL) != 0)
+			return -1;
+	return rte_eth_dev_start(port);
+}
+
+static void
+forward(uint16_t from, uint16_t queue)
+{
+	struct rte_mbuf *pkts[BURST];
+	uint16_t n = rte_eth_rx_burst(from, queue, pkts, BURST), done;
+
+	received += n;
+	done = rte_eth_tx_burst(!from, queue, pkts, n);
+	sent += done;
+	rte_pktmbuf_free_bulk(pkts + done, n - done);
+}
+
+static int
+both(int (*act)(uint16_t port))
+{
+	int first = act(0), second = act(1);
+
+	return first != 0 ? first : second;
+}
+
+static void
+print_stats(void)
+{
+	struct rte_eth_stats stats[2];
+
+	rte_eth_stats_get(0, &stats[0]);
+	rte_eth_stats_get(1, &stats[1]);
+	printf("here %" PRIu64 " %" PRIu64 " ports %" PRIu64 " %" PRIu64 " errors %" PRIu64 "\n",
+		received, sent, stats[0].ipackets + stats[1].ipackets,
+		stats[0].opackets + stats[1].opackets,
+		stats[0].ierrors + stats[1].ierrors + stats[0].oerrors + stats[1].oerrors);
+}
+
+/* Returns false at the end. */
+static bool
+obey(char *line, const struct rte_mempool *mp)
+{
+	const char *word = strtok(line, " \n");
+
+	if (word == NULL || strcmp(word, "close") == 0)
+		return false;
+	if (strcmp(word, "poll") == 0) {
+		memset(polled, 0, sizeof(polled));
+		while ((word = strtok(NULL, " \n")) != NULL)
+			polled[atoi(word) % QUEUES] = true;
+		printf("polling\n");
+	} else if (strcmp(word, "stop") == 0) {
+		stopped = true;
+		printf("stopped %d\n", both(rte_eth_dev_stop));
+	} else if (strcmp(word, "start") == 0) {
+		printf("started %d\n", both(rte_eth_dev_start));
+		stopped = false;
+	} else if (strcmp(word, "free") == 0) {
+		printf("free %u of %u\n", rte_mempool_avail_count(mp), mp->size);
+	} else if (strcmp(word, "stats") == 0) {
+		print_stats();
+	} else {
+		printf("what is %s?\n", word);
+	}
+	return true;
+}
+
+static void
+run(const struct rte_mempool *mp)
+{
+	struct pollfd in = {.fd = STDIN_FILENO, .events = POLLIN};
+	unsigned int round;
+	char line[256];
+	uint16_t q;
+
+	for (round = 0;; round++) {
+		for (q = 0; q < QUEUES; q++)
+			if (polled[q] && !stopped) {
+				forward(0, q);
+				forward(1, q);
+			}
+		if (round % 64 != 0 || poll(&in, 1, polled[0] || polled[1] ? 0 : 100) <= 0)
+			continue;
+		if (fgets(line, sizeof(line), stdin) == NULL || !obey(line, mp))
+			return;
+	}
+}
+
+int
+main(int argc, char **argv)
+{
+	const bool primary =
+		rte_eal_init(argc, argv) >= 0 && rte_eal_process_type() == RTE_PROC_PRIMARY;
+	struct rte_mempool *mp;
+
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	setvbuf(stdin, NULL, _IONBF, 0);
+	mp = primary ? rte_pktmbuf_pool_create("shared", MBUFS, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE, 0)
+		     : rte_mempool_lookup("shared");
+	if (mp == NULL || rte_eth_dev_count_avail() != 2 ||
+		(primary && (prepare(0, mp) != 0 || prepare(1, mp) != 0))) {
+		fprintf(stderr, "no pool, or no two ports\n");
+		return 1;
+	}
+	printf("ready\n");
+	run(mp);
+	if (primary) {
+		both(rte_eth_dev_stop);
+		printf("left %u of %u\n", rte_mempool_avail_count(mp), mp->size);
+		both(rte_eth_dev_close);
+	}
+	rte_eal_cleanup();
+	return 0;
+}

@@ -1,0 +1,173 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright (c) 2026 the slabio authors
+"""AF_XDP ports whose queues several processes poll: a queue each, a secondary that is killed under traffic, ports that
+are stopped and started under a living one, and one that is stopped itself."""
+
+import contextlib
+import os
+import re
+import signal
+import time
+
+from live_test import Wire, untagged
+from secondary_test import hugepages
+from testpmd import BUILD, Program, check, eal, equal, new_prefix, wait_for
+from xdp_life_test import cross, traffic
+from xdplab import main, pairs
+
+SHARE_PORT = os.path.join(BUILD, "test", "system", "pmd", "share_port")
+VDEVS = ["--vdev=net_slabio0,iface=a0", "--vdev=net_slabio1,iface=b0"]
+MBUFS = 8192
+
+
+class Share(Program):
+    """One of the processes."""
+
+    def __init__(self, options, kind):
+        argv = [*options, *(VDEVS if kind == "primary" else ()), f"--proc-type={kind}"]
+        super().__init__([SHARE_PORT, *argv])
+        try:
+            self.expect("ready\n")
+        except BaseException:
+            self.__exit__(Exception, None, None)
+            raise
+
+    def ask(self, line):
+        since = len(self.output)
+        self.child.stdin.write(line.encode() + b"\n")
+        self.child.stdin.flush()
+        return self.expect(r"(.*)\n", since).group(1)
+
+    def numbers(self, line):
+        return [int(n) for n in re.findall(r"-?\d+", self.ask(line))]
+
+    def quiet(self):
+        """Waits until what was under way is through."""
+        before = None
+        while before != (before := self.numbers("stats")[2:]):
+            time.sleep(0.2)
+
+    def kill(self):
+        self.child.kill()
+        self.child.wait()
+
+    def end(self):
+        """Ends it; the primary says how many mbufs are free at the end."""
+        self.child.stdin.write(b"close\n")
+        self.child.stdin.flush()
+        equal(self.finish(), 0, "exit status")
+        left = re.search(r"left (\d+) of", self.output)
+        return int(left.group(1)) if left else None
+
+
+@contextlib.contextmanager
+def processes(folder):
+    """A primary, and what starts secondaries beside it."""
+    pairs("a", "b", queues=2)
+    with hugepages(folder) as memory:
+        options = eal(new_prefix(), memory=memory)
+        with Share(options, "primary") as primary:
+            yield primary, lambda: Share(options, "secondary")
+
+
+def each_process_polls_a_queue(folder):
+    with processes(folder) as (primary, start):
+        with start() as second, start() as third:
+            primary.ask("poll 0")
+            second.ask("poll 1")
+            cross(untagged(600), "a queue each", order="none")
+            stats = [primary.numbers("stats"), second.numbers("stats")]
+            check(all(s[0] > 0 for s in stats), f"one of the processes received nothing: {stats}")
+            for i in (0, 1):
+                equal(stats[0][i] + stats[1][i], 600, "packets of both")
+                equal(stats[0][2 + i], 600, "packets by the ports' counters")
+            # one that never polls gets nothing and reads the same counters
+            equal(third.numbers("stats"), [0, 0, *stats[0][2:]], "what a third one sees")
+            # both queues pass to another process and back, which need not be the primary
+            second.ask("poll")
+            third.ask("poll 1")
+            cross(untagged(200), "a third process", order="none")
+            check(third.numbers("stats")[0] > 0, "the third process received nothing")
+            third.ask("poll")
+            primary.ask("poll 0 1")
+            cross(untagged(200), "the primary", order="none")
+            equal(third.end(), None, "end of the third process")
+            second.end()
+            cross(untagged(200), "after the secondaries' end", order="none")
+        equal(primary.numbers("stats")[4], 0, "errors")
+        equal(primary.end(), MBUFS, "free mbufs at the end")
+
+
+def a_killed_secondarys_queue_goes_on(folder):
+    with processes(folder) as (primary, start):
+        primary.ask("poll 0")
+        for _ in range(2):
+            with start() as second, traffic("a1"), traffic("b1"):
+                second.ask("poll 1")
+                wait_for(lambda: second.numbers("stats")[1] > 1000, "traffic in the secondary")
+                second.kill()
+        # by the primary, and then by another secondary
+        primary.ask("poll 0 1")
+        primary.quiet()
+        cross(untagged(300), "the primary in place of the dead", order="none")
+        primary.ask("poll 0")
+        with start() as second:
+            second.ask("poll 1")
+            cross(untagged(300), "another secondary", order="none")
+            with traffic("a1"):
+                wait_for(lambda: second.numbers("stats")[1] > 1000, "traffic in the secondary")
+                second.kill()
+        # nobody polls the dead one's queue any more
+        missing = MBUFS - primary.end()
+        # what the dead had in their hands: a burst each way and a shard's worth at most, and less
+        check(0 <= missing <= 3 * 64, f"{missing} mbufs are missing after three kills")
+
+
+def a_stop_takes_the_port_from_secondaries(folder):
+    with processes(folder) as (primary, start), start() as second:
+        primary.ask("poll 0")
+        second.ask("poll 1")
+        for _ in range(2):
+            with traffic("a1"), traffic("b1"):
+                before = second.numbers("stats")[0]
+                wait_for(lambda: second.numbers("stats")[0] > before + 500, "traffic in the secondary")
+                equal(primary.ask("stop"), "stopped 0", "stop")
+                # all of them are back while it polls on
+                free = primary.numbers("free")
+                check(MBUFS - 64 <= free[0] <= MBUFS, f"free mbufs after the stop: {free}")
+                there = second.numbers("stats")
+                equal(second.numbers("stats")[:2], there[:2], "packets in the secondary after the stop")
+                equal(primary.ask("start"), "started 0", "start")
+        primary.quiet()
+        cross(untagged(300), "after stops and starts", order="none")
+        check(second.numbers("stats")[0] > there[0], "the secondary received nothing after a start")
+        # one that is stopped costs the primary a moment, and what it holds until it is gone
+        second.ask("poll")
+        os.kill(second.child.pid, signal.SIGSTOP)
+        equal(primary.ask("stop"), "stopped 0", "stop")
+        check("does not let go" in "".join(primary.messages()), "no word about the stopped process")
+        second.kill()
+        equal(primary.ask("start"), "started 0", "start")
+        primary.ask("poll 0 1")
+        cross(untagged(300), "after the end of the stopped one", order="none")
+        check(MBUFS - 64 <= primary.end() <= MBUFS, "mbufs are missing at the end")
+
+
+def the_primary_closes_under_a_secondary(folder):
+    with processes(folder) as (primary, start), start() as second:
+        primary.ask("poll 0")
+        second.ask("poll 1")
+        with traffic("a1"):
+            wait_for(lambda: second.numbers("stats")[0] > 500, "traffic in the secondary")
+            equal(primary.end(), MBUFS, "free mbufs at the end")
+        # it polls on and finds nothing
+        equal(second.ask("poll 0 1"), "polling", "the secondary")
+        second.kill()
+
+
+if __name__ == "__main__":
+    main(each_process_polls_a_queue,
+         a_killed_secondarys_queue_goes_on,
+         a_stop_takes_the_port_from_secondaries,
+         the_primary_closes_under_a_secondary)
