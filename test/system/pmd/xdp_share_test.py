@@ -12,7 +12,7 @@ import time
 
 from live_test import Wire, untagged
 from secondary_test import hugepages
-from testpmd import BUILD, Program, check, eal, equal, new_prefix, wait_for
+from testpmd import BUILD, MEMPOOL, Program, Skip, check, eal, equal, new_prefix, wait_for
 from xdp_life_test import cross, traffic
 from xdplab import main, pairs
 
@@ -24,9 +24,9 @@ MBUFS = 8192
 class Share(Program):
     """One of the processes."""
 
-    def __init__(self, options, kind):
+    def __init__(self, options, kind, env):
         argv = [*options, *(VDEVS if kind == "primary" else ()), f"--proc-type={kind}"]
-        super().__init__([SHARE_PORT, *argv])
+        super().__init__([SHARE_PORT, *argv], env=env)
         try:
             self.expect("ready\n")
         except BaseException:
@@ -62,13 +62,13 @@ class Share(Program):
 
 
 @contextlib.contextmanager
-def processes(folder):
+def processes(folder, env=None):
     """A primary, and what starts secondaries beside it."""
     pairs("a", "b", queues=2)
     with hugepages(folder) as memory:
         options = eal(new_prefix(), memory=memory)
-        with Share(options, "primary") as primary:
-            yield primary, lambda: Share(options, "secondary")
+        with Share(options, "primary", env) as primary:
+            yield primary, lambda: Share(options, "secondary", env)
 
 
 def each_process_polls_a_queue(folder):
@@ -166,8 +166,31 @@ def the_primary_closes_under_a_secondary(folder):
         second.kill()
 
 
+def an_exact_pools_port_is_the_primarys(folder):
+    if not os.path.exists(MEMPOOL):
+        raise Skip(f"{MEMPOOL} was not built")
+    config = os.path.join(folder, "pools.cfg")
+    with open(config, "w", encoding="ascii") as f:
+        f.write("[shared]\nmode=exact\n")
+    with processes(folder, {"SLABIO_CONFIG": config}) as (primary, start), start() as second:
+        second.messages()
+        second.ask("poll 1")
+        primary.ask("poll 0")
+        with traffic("a1"):
+            wait_for(lambda: primary.numbers("stats")[0] > 500, "traffic in the primary")
+            equal(second.numbers("stats")[:2], [0, 0], "packets in the secondary")
+        said = [m for m in second.messages() if "mode=exact" in m]
+        equal(len(said), 2, f"messages, one for each port: {said}")
+        primary.ask("poll 0 1")
+        primary.quiet()
+        cross(untagged(200), "the primary alone", order="none")
+        second.end()
+        equal(primary.end(), MBUFS, "free mbufs at the end")
+
+
 if __name__ == "__main__":
     main(each_process_polls_a_queue,
          a_killed_secondarys_queue_goes_on,
          a_stop_takes_the_port_from_secondaries,
-         the_primary_closes_under_a_secondary)
+         the_primary_closes_under_a_secondary,
+         an_exact_pools_port_is_the_primarys)
