@@ -135,19 +135,22 @@ _Static_assert(sizeof(struct sio_magazine) == SIO_CACHE_LINE, "one header line")
  *  |kind | MEMBER: member name (22)                              |
  *  |     | RING:   ring number (14), position (48)               |
  *  |     | OFFER:  to, or nobody (22), from (22)                 |
- *  |     | QUARANTINE: since, seconds (40), name of a dead (22)  |
+ *  |     | QUARANTINE: since, seconds (28), round (12), name of  |
+ *  |     |         a dead (22)                                   |
  *  +-----+-------------------------------------------------------+
  */
-#define SIO_HOLDER_KIND_SHIFT 62
-#define SIO_HOLDER_MEMBER     (0ull << SIO_HOLDER_KIND_SHIFT)
-#define SIO_HOLDER_RING	      (1ull << SIO_HOLDER_KIND_SHIFT)
-#define SIO_HOLDER_QUARANTINE (2ull << SIO_HOLDER_KIND_SHIFT)
-#define SIO_HOLDER_OFFER      (3ull << SIO_HOLDER_KIND_SHIFT)
-#define SIO_HOLDER_KIND_MASK  (3ull << SIO_HOLDER_KIND_SHIFT)
-#define SIO_HOLDER_NAME_MASK  0x3fffffull
-#define SIO_HOLDER_TO_SHIFT   22
-#define SIO_HOLDER_RING_SHIFT 48
-#define SIO_HOLDER_POS_MASK   ((1ull << SIO_HOLDER_RING_SHIFT) - 1)
+#define SIO_HOLDER_KIND_SHIFT	   62
+#define SIO_HOLDER_MEMBER	   (0ull << SIO_HOLDER_KIND_SHIFT)
+#define SIO_HOLDER_RING		   (1ull << SIO_HOLDER_KIND_SHIFT)
+#define SIO_HOLDER_QUARANTINE	   (2ull << SIO_HOLDER_KIND_SHIFT)
+#define SIO_HOLDER_OFFER	   (3ull << SIO_HOLDER_KIND_SHIFT)
+#define SIO_HOLDER_KIND_MASK	   (3ull << SIO_HOLDER_KIND_SHIFT)
+#define SIO_HOLDER_NAME_MASK	   0x3fffffull
+#define SIO_HOLDER_TO_SHIFT	   22
+#define SIO_HOLDER_RING_SHIFT	   48
+#define SIO_QUARANTINE_ROUND_BITS  12
+#define SIO_QUARANTINE_SINCE_SHIFT (SIO_HOLDER_TO_SHIFT + SIO_QUARANTINE_ROUND_BITS)
+#define SIO_HOLDER_POS_MASK	   ((1ull << SIO_HOLDER_RING_SHIFT) - 1)
 
 /* ---- the ring table: which ring a number in a holder word is ----
  *
@@ -298,6 +301,8 @@ struct sio_pool_hdr {
 
 	/** Conservative pools: not 0 while there may be marks of quarantine. By recovery. */
 	_Atomic uint32_t quarantine;
+	/** Recoveries of deaths that have marked; each adds 1 before it looks what is free. */
+	_Atomic uint32_t quarantine_round;
 
 	/* the contiguous region; creator only */
 	_Atomic uint32_t cells_low, cells_high; /**< bounds of walks over the cells */

@@ -10,7 +10,13 @@
  * freed only when nobody but the freeing process is a member, and that process took none itself.
  *
  * Writers. The holder word, which such a pool does not use otherwise: 0 -> mark by recovery, mark ->
- * 0 by recovery and by who frees; compare-and-swap.
+ * 0 by recovery and by who frees, mark -> the same of a later round by recovery; compare-and-swap.
+ *
+ * Rounds. Recoveries run beside each other, and one that was held up knows what was free when it
+ * looked, not what is now: a block may have been taken since by one that died since. So each
+ * recovery of a death begins a round, and each block that it finds in no magazine gets a mark of
+ * that round, marked before or not; and a mark is taken off only if its round had begun before the
+ * look that found the block free. Then who had the block in that round's eyes no longer has it.
  *
  * Order of freeing. Names in all slots; magazines; names again, the same. Who joins after that can
  * come by a marked block only from a magazine, so after it was freed.
@@ -27,10 +33,36 @@
 
 #define NS_PER_S UINT64_C(1000000000)
 
+#define ROUND_MASK ((UINT64_C(1) << SIO_QUARANTINE_ROUND_BITS) - 1)
+
+void (*sio__quarantine_looked_hook)(void);
+
 static uint64_t
-mark_word(sio_member_t dead, uint64_t now_ns)
+mark_word(sio_member_t dead, uint64_t now_ns, uint32_t round)
 {
-	return SIO_HOLDER_QUARANTINE | (now_ns / NS_PER_S) << SIO_HOLDER_TO_SHIFT | dead;
+	return SIO_HOLDER_QUARANTINE |
+	       ((now_ns / NS_PER_S) << SIO_QUARANTINE_SINCE_SHIFT & ~SIO_HOLDER_KIND_MASK) |
+	       (round & ROUND_MASK) << SIO_HOLDER_TO_SHIFT | dead;
+}
+
+static uint32_t
+mark_round(uint64_t mark)
+{
+	return (uint32_t)(mark >> SIO_HOLDER_TO_SHIFT & ROUND_MASK);
+}
+
+static uint64_t
+mark_again(uint64_t mark, uint32_t round)
+{
+	return (mark & ~(ROUND_MASK << SIO_HOLDER_TO_SHIFT)) | (round & ROUND_MASK)
+								       << SIO_HOLDER_TO_SHIFT;
+}
+
+/* Rounds wrap; those of marks lie close together, since each one brings all marks to it. */
+static bool
+begun_before(uint64_t mark, uint32_t look)
+{
+	return ((look - mark_round(mark)) & ROUND_MASK) <= ROUND_MASK / 2;
 }
 
 static bool
@@ -75,8 +107,8 @@ sio__quarantine_update(struct sio_recovery *r)
 {
 	struct sio_pool *pool = r->local.pool;
 	sio_member_t dead = a_dead_one(r);
-	uint64_t word = mark_word(dead, sio_now_ns());
-	uint32_t n = populated(pool);
+	uint32_t n = populated(pool), round;
+	uint64_t word;
 
 	/* relaxed: a death is what begins it, and then it is looked at in any case */
 	if (dead == SIO_MEMBER_NONE &&
@@ -85,17 +117,29 @@ sio__quarantine_update(struct sio_recovery *r)
 	r->marks = calloc(pool->n_blocks / 8 + 1, 1);
 	if (r->marks == NULL)
 		return -ENOMEM;
-	if (dead != SIO_MEMBER_NONE)
+	/* seq_cst: before the looks into magazines; partner: the same of another recovery */
+	if (dead == SIO_MEMBER_NONE) {
+		round = atomic_load_explicit(&pool->hdr->quarantine_round, memory_order_seq_cst);
+	} else {
 		atomic_store_explicit(&pool->hdr->quarantine, 1, memory_order_relaxed);
+		round = 1 + atomic_fetch_add_explicit(
+				    &pool->hdr->quarantine_round, 1, memory_order_seq_cst);
+	}
+	word = mark_word(dead, sio_now_ns(), round);
 	sio__mark_free(r);
+	if (sio__quarantine_looked_hook != NULL)
+		sio__quarantine_looked_hook();
 	for (uint32_t b = 0; b < n; b++) {
 		uint64_t holder = holder_of(pool, b);
-		bool free_now = sio_recovery_marked(r, b);
+		bool was_free = sio_recovery_marked(r, b);
 
-		if (free_now && is_mark(holder))
+		if (was_free && is_mark(holder) && begun_before(holder, round))
 			change(pool, b, holder, 0);
-		else if (!free_now && holder == 0 && dead != SIO_MEMBER_NONE)
+		else if (!was_free && dead != SIO_MEMBER_NONE && holder == 0)
 			change(pool, b, 0, word);
+		else if (!was_free && dead != SIO_MEMBER_NONE && is_mark(holder) &&
+			 begun_before(holder, round))
+			change(pool, b, holder, mark_again(holder, round));
 		r->report.quarantined += is_mark(holder_of(pool, b));
 	}
 	free(r->marks);
@@ -126,7 +170,8 @@ sio_pool_quarantine(
 			list[k] = (struct sio_quarantined){
 				.handle = b,
 				.dead = (sio_member_t)(holder & SIO_HOLDER_NAME_MASK),
-				.since_ns = (holder & ~SIO_HOLDER_KIND_MASK) >> SIO_HOLDER_TO_SHIFT,
+				.since_ns = (holder & ~SIO_HOLDER_KIND_MASK) >>
+					    SIO_QUARANTINE_SINCE_SHIFT,
 			};
 		if (k < max)
 			list[k].since_ns *= NS_PER_S;

@@ -7,6 +7,7 @@
 #include "unit_env.h"
 #include "unit_pool.h"
 #include "pool/pool_private.h"
+#include "pool/quarantine.h"
 
 #define N 64
 
@@ -123,6 +124,51 @@ nothing_is_freed_while_another_member_lives(void **state)
 	sio_pool_destroy(pool);
 }
 
+static struct sio_pool *looked_at;
+static struct sio_recover_report meanwhile;
+
+/* Another recovery was held up here: a member takes what was free, and dies, and is recovered. */
+static void
+one_takes_and_dies(void)
+{
+	sio__quarantine_looked_hook = NULL;
+	take_and_die(30, false);
+	assert_int_equal(sio_pool_recover(looked_at, &meanwhile), 0);
+}
+
+static void
+one_takes_and_dies_too(void)
+{
+	sio__quarantine_looked_hook = NULL;
+	take_and_die(6, false);
+	assert_int_equal(sio_pool_recover(looked_at, &meanwhile), 0);
+}
+
+static void
+a_recovery_that_was_held_up_takes_no_later_mark_off(void **state)
+{
+	struct sio_pool *pool = unit_pool("q", N, 4, 4, 0);
+	struct sio_recover_report report;
+
+	(void)state;
+	looked_at = pool;
+	take_and_die(10, false);
+	assert_int_equal(sio_pool_recover(pool, &report), 0);
+	assert_int_equal(report.quarantined, 10);
+	/* one without a death of its own to settle */
+	sio__quarantine_looked_hook = one_takes_and_dies;
+	assert_int_equal(sio_pool_recover(pool, &report), 0);
+	assert_int_equal(meanwhile.quarantined, 40);
+	assert_int_equal(listed(pool), 40);
+	/* and one that has, and would mark what it saw in nobody's magazine anew */
+	take_and_die(4, false);
+	sio__quarantine_looked_hook = one_takes_and_dies_too;
+	assert_int_equal(sio_pool_recover(pool, &report), 0);
+	assert_int_equal(meanwhile.quarantined, 50);
+	assert_int_equal(listed(pool), 50);
+	sio_pool_destroy(pool);
+}
+
 static void
 exact_pools_have_none(void **state)
 {
@@ -145,6 +191,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(blocks_seen_free_leave_the_list),
 		cmocka_unit_test(nothing_is_freed_while_another_member_lives),
+		cmocka_unit_test(a_recovery_that_was_held_up_takes_no_later_mark_off),
 		cmocka_unit_test(exact_pools_have_none),
 	};
 
