@@ -173,6 +173,27 @@ secondary_all_cached(struct rte_mempool *mp)
 }
 
 /*
+ * Vector drivers of network cards refill the cache by themselves, and come with nothing else. The
+ * first time may fail: it may have begun before the cache was turned off.
+ */
+static int
+secondary_refill(struct rte_mempool *mp)
+{
+	struct rte_mempool_cache *cache = rte_mempool_default_cache(mp, rte_lcore_id());
+	unsigned int got = 0;
+
+	EXPECT(cache != NULL && cache->size == 0 && cache->len == 0);
+	for (unsigned int i = 0; i < 4; i++) {
+		if (rte_mempool_ops_dequeue_bulk(mp, cache->objs, HELD) != 0)
+			continue;
+		rte_mempool_ops_enqueue_bulk(mp, cache->objs, HELD);
+		got++;
+	}
+	EXPECT(got >= 3);
+	return 0;
+}
+
+/*
  * Creates a mempool, and is killed with a put half done: the library has raised the cache's length,
  * and has not copied yet. What lies there is what it got before, and has.
  */
@@ -205,6 +226,8 @@ test_secondary_cache(const char *what, struct rte_mempool *mp)
 		return secondary_refused(mp);
 	if (strcmp(what, "all_cached") == 0)
 		return secondary_all_cached(mp);
+	if (strcmp(what, "refill") == 0)
+		return secondary_refill(mp);
 	if (strcmp(what, "all_free") == 0)
 		return secondary_all_free(mp);
 	fprintf(stderr, "secondary: what is %s?\n", what);
@@ -373,6 +396,18 @@ lcores_of_a_living_process_are_refused(void **state)
 	rte_mempool_free(mp);
 }
 
+static void
+caches_that_are_off_can_be_refilled_by_others_than_the_library(void **state)
+{
+	struct rte_mempool *mp = test_pool("refill", OBJECTS, 64, CACHE, 0);
+
+	(void)state;
+	assert_int_equal(on_lcore("2@0"), 0);
+	test_secondary_run("refill", "refill");
+	assert_int_equal(rte_mempool_avail_count(mp), OBJECTS);
+	rte_mempool_free(mp);
+}
+
 /* In a process that takes part in nothing else. */
 static uint32_t
 free_quarantine(const char *mempool)
@@ -441,6 +476,7 @@ const struct CMUnitTest test_cache_tests[] = {
 	cmocka_unit_test(objects_of_killed_processes_with_caches_are_used_once),
 	cmocka_unit_test(quarantine_holds_what_a_process_with_a_cache_held),
 	cmocka_unit_test(lcores_of_a_living_process_are_refused),
+	cmocka_unit_test(caches_that_are_off_can_be_refilled_by_others_than_the_library),
 	cmocka_unit_test(caches_of_a_dead_creator_are_not_believed),
 };
 const size_t test_cache_tests_n = RTE_DIM(test_cache_tests);

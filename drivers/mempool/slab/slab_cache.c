@@ -97,7 +97,7 @@ slab_overlap(const struct rte_mempool *mp, const struct sio_pool *pool, unsigned
 		mp->name, lcore, info.pid, info.command);
 }
 
-bool
+enum slab_claim
 slab_lcore_claim(const struct rte_mempool *mp, const struct sio_pool *pool)
 {
 	struct slab_data *data = mp->pool_data;
@@ -107,21 +107,21 @@ slab_lcore_claim(const struct rte_mempool *mp, const struct sio_pool *pool)
 
 	/* threads that EAL does not know have no cache */
 	if (mp->cache_size == 0 || lcore >= RTE_MAX_LCORE || self == SIO_MEMBER_NONE)
-		return true;
+		return SLAB_CLAIM_OLD;
 	found = atomic_load_explicit(&data->lcore[lcore], memory_order_relaxed);
-	while (found != self) {
+	do {
+		if (found == self)
+			return SLAB_CLAIM_OLD;
 		if (found != SIO_MEMBER_NONE && slab_member_lives(pool, found)) {
 			slab_overlap(mp, pool, lcore, found);
-			return false;
+			return SLAB_CLAIM_REFUSED;
 		}
 		/* acq_rel: whoever was here before is done with the cache */
-		if (atomic_compare_exchange_strong_explicit(&data->lcore[lcore], &found, self,
-			    memory_order_acq_rel, memory_order_relaxed))
-			break;
-	}
+	} while (!atomic_compare_exchange_strong_explicit(
+		&data->lcore[lcore], &found, self, memory_order_acq_rel, memory_order_relaxed));
 	if (self != SLAB_CREATOR && mp->local_cache[lcore].size != 0)
 		slab_cache_off(mp, lcore);
-	return true;
+	return SLAB_CLAIM_NEW;
 }
 
 bool

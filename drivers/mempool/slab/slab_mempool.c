@@ -468,7 +468,7 @@ slab_enqueue_slow(struct rte_mempool *mp, void *const *objs, unsigned int n)
 	ret = sio_pool_give_ptr(pool, objs, n);
 	if (likely(ret == 0)) {
 		/* refused or not: they are back where they belong */
-		if (slab_lcore_claim(mp, pool))
+		if (slab_lcore_claim(mp, pool) != SLAB_CLAIM_REFUSED)
 			slab_remember(mp, pool);
 		return 0;
 	}
@@ -485,12 +485,20 @@ int
 slab_dequeue_slow(struct rte_mempool *mp, void **objs, unsigned int n)
 {
 	struct sio_pool *pool = slab_pool(mp);
+	enum slab_claim claim;
 
 	if (pool == NULL)
 		return slab_no_pool(mp, "get", n);
-	if (!slab_lcore_claim(mp, pool))
+	claim = slab_lcore_claim(mp, pool);
+	if (claim == SLAB_CLAIM_REFUSED)
 		return -EBUSY;
-	if (slab_cache_refills(mp, objs) || sio_pool_take_ptr(pool, objs, n) != 0)
+	/*
+	 * The library looked at the cache's size before it was turned off, and leaves that many
+	 * there: it does without the cache if this fails. From now on the size stays as it is.
+	 */
+	if (claim == SLAB_CLAIM_NEW && slab_cache_refills(mp, objs))
+		return -ENOBUFS;
+	if (sio_pool_take_ptr(pool, objs, n) != 0)
 		return -ENOBUFS;
 	slab_remember(mp, pool);
 	return 0;

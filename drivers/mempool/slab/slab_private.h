@@ -149,13 +149,16 @@ void slab_caches_end(const struct rte_mempool *mp);
 
 bool slab_creator_lives(const struct sio_pool *pool);
 
-/*
- * A thread's first get or put here. False, with a message now and then, if a living process has
- * the same lcore.
- */
-bool slab_lcore_claim(const struct rte_mempool *mp, const struct sio_pool *pool);
+enum slab_claim {
+	SLAB_CLAIM_REFUSED, /* a living process has the same lcore */
+	SLAB_CLAIM_NEW,	    /* by this very call */
+	SLAB_CLAIM_OLD,	    /* there was one, or there is no need */
+};
 
-/* True if the library would refill a cache that is off by now: it does without if that fails. */
+/* A get or put that comes here, with a message now and then if it is refused. */
+enum slab_claim slab_lcore_claim(const struct rte_mempool *mp, const struct sio_pool *pool);
+
+/* True if objects are got into a cache that is off. */
 bool slab_cache_refills(const struct rte_mempool *mp, void *const *objs);
 
 /* slab_watch.c: from now on recovers by itself. Any thread, any number of times. */
