@@ -56,8 +56,21 @@ static void
 slab_cache_off(const struct rte_mempool *mp, unsigned int lcore)
 {
 	/* its size stays in mp->cache_size, which tells where the private data is */
-	mp->local_cache[lcore].size = 0;
 	mp->local_cache[lcore].flushthresh = 0;
+	/* the size last: while it is not 0, who comes next does all of it again */
+	rte_smp_wmb();
+	mp->local_cache[lcore].size = 0;
+}
+
+/* True if a living process uses what is a dead creator's no more. */
+static bool
+slab_lcore_is_anothers(
+	const struct rte_mempool *mp, const struct sio_pool *pool, unsigned int lcore)
+{
+	const struct slab_data *data = mp->pool_data;
+	const sio_member_t found = atomic_load_explicit(&data->lcore[lcore], memory_order_relaxed);
+
+	return found != SIO_MEMBER_NONE && slab_member_lives(pool, found);
 }
 
 void
@@ -69,14 +82,17 @@ slab_caches_limit(const struct rte_mempool *mp, bool all)
 }
 
 void
-slab_caches_end(const struct rte_mempool *mp)
+slab_caches_end(const struct rte_mempool *mp, const struct sio_pool *pool)
 {
 	for (unsigned int i = 0; mp->cache_size != 0 && i < RTE_MAX_LCORE; i++) {
-		/* off: somebody else's by now, or nobody's */
-		if (mp->local_cache[i].size == 0)
+		struct rte_mempool_cache *cache = &mp->local_cache[i];
+
+		if ((cache->size == 0 && cache->len == 0) || slab_lcore_is_anothers(mp, pool, i))
 			continue;
+		/* also before the size, which is looked at */
+		cache->len = 0;
+		rte_smp_wmb();
 		slab_cache_off(mp, i);
-		mp->local_cache[i].len = 0;
 	}
 }
 

@@ -145,7 +145,7 @@ void slab_renew(void *object, void *mempool);
 void slab_caches_limit(const struct rte_mempool *mp, bool all);
 
 /* The creator is gone: what it had in caches is nobody's to take out of them. */
-void slab_caches_end(const struct rte_mempool *mp);
+void slab_caches_end(const struct rte_mempool *mp, const struct sio_pool *pool);
 
 bool slab_creator_lives(const struct sio_pool *pool);
 

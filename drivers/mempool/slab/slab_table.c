@@ -287,7 +287,7 @@ slab_attach(const struct rte_mempool *mp, const struct slab_data *data, bool obs
 	}
 	slab_pool_renews(mp, pool);
 	if (!observe && !slab_creator_lives(pool))
-		slab_caches_end(mp);
+		slab_caches_end(mp, pool);
 	/* what can't be settled now is settled by the next */
 	if (!observe)
 		(void)sio_pool_recover(pool, NULL);
