@@ -604,6 +604,34 @@ a_forked_child_does_no_harm(void **state)
 	rte_mempool_free(mp);
 }
 
+/* Its lcore id is its parent's, whose cache it would write to. */
+static void
+a_forked_child_gets_nothing_on_its_parents_lcore(void **state)
+{
+	struct rte_mempool *mp = test_pool("fork_cache", 300, 64, 32, 0);
+	void *objs[20];
+	int status;
+	pid_t pid;
+
+	(void)state;
+	assert_int_equal(rte_mempool_generic_get(mp, objs, 20, NULL), 0);
+	rte_mempool_generic_put(mp, objs, 20, NULL);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		bool refused = true;
+
+		alarm(10);
+		for (unsigned int i = 0; i < 3; i++)
+			refused &= rte_mempool_generic_get(mp, objs, 20, NULL) < 0;
+		_exit(refused ? 0 : 1);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	test_drain(mp, 300);
+	rte_mempool_free(mp);
+}
+
 static void
 the_ops_index_is_the_last_slot(void **state)
 {
@@ -689,6 +717,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(mbuf_pools_work),
 	/* last: it may leave dead members' objects behind */
 	cmocka_unit_test(a_forked_child_does_no_harm),
+	cmocka_unit_test(a_forked_child_gets_nothing_on_its_parents_lcore),
 };
 
 static int

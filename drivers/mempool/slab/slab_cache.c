@@ -114,16 +114,21 @@ slab_overlap(const struct rte_mempool *mp, const struct sio_pool *pool, unsigned
 }
 
 enum slab_claim
-slab_lcore_claim(const struct rte_mempool *mp, const struct sio_pool *pool)
+slab_lcore_claim(const struct rte_mempool *mp, struct sio_pool *pool)
 {
 	struct slab_data *data = mp->pool_data;
-	const sio_member_t self = sio_segment_self(sio_pool_segment(pool));
 	const unsigned int lcore = rte_lcore_id();
-	sio_member_t found;
+	sio_member_t self, found;
 
 	/* threads that EAL does not know have no cache */
-	if (mp->cache_size == 0 || lcore >= RTE_MAX_LCORE || self == SIO_MEMBER_NONE)
+	if (mp->cache_size == 0 || lcore >= RTE_MAX_LCORE)
 		return SLAB_CLAIM_OLD;
+	self = sio_segment_self(sio_pool_segment(pool));
+	/* a forked child joins when it first gives or takes, if only nothing */
+	if (self == SIO_MEMBER_NONE && sio_pool_give_ptr(pool, NULL, 0) == 0)
+		self = sio_segment_self(sio_pool_segment(pool));
+	if (self == SIO_MEMBER_NONE)
+		return SLAB_CLAIM_REFUSED;
 	found = atomic_load_explicit(&data->lcore[lcore], memory_order_relaxed);
 	do {
 		if (found == self)

@@ -150,13 +150,13 @@ void slab_caches_end(const struct rte_mempool *mp, const struct sio_pool *pool);
 bool slab_creator_lives(const struct sio_pool *pool);
 
 enum slab_claim {
-	SLAB_CLAIM_REFUSED, /* a living process has the same lcore */
+	SLAB_CLAIM_REFUSED, /* a living process has the same lcore, or this one cannot join */
 	SLAB_CLAIM_NEW,	    /* by this very call */
 	SLAB_CLAIM_OLD,	    /* there was one, or there is no need */
 };
 
 /* A get or put that comes here, with a message now and then if it is refused. */
-enum slab_claim slab_lcore_claim(const struct rte_mempool *mp, const struct sio_pool *pool);
+enum slab_claim slab_lcore_claim(const struct rte_mempool *mp, struct sio_pool *pool);
 
 /* True if objects are got into a cache that is off. */
 bool slab_cache_refills(const struct rte_mempool *mp, void *const *objs);
