@@ -240,7 +240,8 @@ is_lost(const struct ring_run *runs, uint32_t max, uint64_t holder)
 	run = &runs[number - 1];
 	/* positions are compared as the 48 bits of them that a holder word has */
 	return run->closing ||
-	       (run->mine[SIO_RBUFF_PRODUCER] && (int64_t)((holder - run->end) << 16) >= 0);
+	       (run->mine[SIO_RBUFF_PRODUCER] && (int64_t)((holder - run->end) << 16) >= 0) ||
+	       (run->mine[SIO_RBUFF_CONSUMER] && (int64_t)((holder - run->consumed) << 16) < 0);
 }
 
 static void
