@@ -7,8 +7,10 @@
  * none. It attaches the XDP program to an interface, creates sockets for whoever may connect to it,
  * and enters them into the program's map. See slabio_xsk_broker.h.
  *
- * It keeps nothing of those it serves, and serves one after another; who is slow is sent away. The
- * program is attached by a link, so that it goes with this process.
+ * It keeps nothing of those it serves. Each request is served by a child process that does not live
+ * long: a descriptor that somebody passes may be one whose closing takes for ever, and nobody else
+ * shall wait for that, or for who says nothing. The program is attached by a link, so that it goes
+ * with this process.
  */
 
 #include <errno.h>
@@ -22,12 +24,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <net/if.h>
+#include <fcntl.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <linux/ethtool.h>
 #include <linux/if_link.h>
@@ -42,7 +47,9 @@
 #define AF_XDP 44
 #endif
 
-#define SLOW_MS 500
+/* What one request may take, and how many there may be at a time. */
+#define SLOW_MS	     500
+#define CHILDREN_MAX 32
 
 struct settings {
 	const char *iface;
@@ -61,6 +68,7 @@ struct broker {
 	int prog;
 	int link;
 	int listener;
+	unsigned int children;
 };
 
 union one_fd {
@@ -170,6 +178,28 @@ take_pinned_map(struct broker *b, const char *path)
 
 /* ---- serving ---- */
 
+/*
+ * The file is the user's from now on. Who may write to its folder may have put another in its place,
+ * or a link: only a socket is given away.
+ */
+static int
+give_to(const char *path, const struct passwd *user)
+{
+	int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC), ret = 0;
+	struct stat st;
+
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, &st) != 0)
+		ret = -errno;
+	else if (!S_ISSOCK(st.st_mode))
+		ret = -EPROTOTYPE;
+	else if (fchownat(fd, "", user->pw_uid, user->pw_gid, AT_EMPTY_PATH) != 0)
+		ret = -errno;
+	close(fd);
+	return ret;
+}
+
 static int
 open_listener(struct broker *b, const struct settings *s)
 {
@@ -185,8 +215,7 @@ open_listener(struct broker *b, const struct settings *s)
 		return failed("find the user", s->owner, -ENOENT, "");
 	memcpy(at.sun_path, s->listen, strlen(s->listen) + 1);
 	b->listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	/* nobody may connect before the file is whose it shall be */
-	before = umask(0777);
+	before = umask(0777 & ~s->file_mode);
 	ret = b->listener < 0 ? -errno : 0;
 	if (ret == 0 && bind(b->listener, (const struct sockaddr *)&at, sizeof(at)) != 0) {
 		ret = -errno;
@@ -197,9 +226,10 @@ open_listener(struct broker *b, const struct settings *s)
 				 "file";
 	}
 	umask(before);
-	if (ret == 0 &&
-		((user != NULL && chown(s->listen, user->pw_uid, user->pw_gid) != 0) ||
-			chmod(s->listen, s->file_mode) != 0 || listen(b->listener, 16) != 0))
+	/* nobody may connect before the file is whose it shall be */
+	if (ret == 0 && user != NULL)
+		ret = give_to(s->listen, user);
+	if (ret == 0 && listen(b->listener, 16) != 0)
 		ret = -errno;
 	return ret == 0 ? 0 : failed("listen at", s->listen, ret, advice);
 }
@@ -213,7 +243,8 @@ take_request(int conn, struct slabio_xsk_request *request, int *fd)
 	struct msghdr msg = {.msg_iov = &iov,
 		.msg_iovlen = 1,
 		.msg_control = &control,
-		.msg_controllen = sizeof(control)};
+		/* without the padding, in which there is room for a second one */
+		.msg_controllen = CMSG_LEN(sizeof(*fd))};
 	const ssize_t n = recvmsg(conn, &msg, MSG_CMSG_CLOEXEC);
 	const struct cmsghdr *c = n >= 0 ? CMSG_FIRSTHDR(&msg) : NULL;
 
@@ -269,48 +300,100 @@ give_answer(int conn, int error, int fd)
 }
 
 static void
-serve_one(const struct broker *b)
+serve_one(const struct broker *b, int conn)
 {
 	const struct timeval limit = {.tv_usec = SLOW_MS * 1000};
-	int conn = accept4(b->listener, NULL, NULL, SOCK_CLOEXEC), fd = -1, give = -1;
 	struct slabio_xsk_request request = {0};
+	int fd = -1, give = -1;
 
-	if (conn < 0)
-		return;
 	if (setsockopt(conn, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) == 0 &&
 		take_request(conn, &request, &fd)) {
 		int error = do_request(b, &request, fd, &give);
 
+		/* who has the answer finds no copy of its socket here */
+		if (fd >= 0)
+			close(fd);
 		give_answer(conn, error, give);
 	}
-	if (give >= 0)
-		close(give);
-	if (fd >= 0)
-		close(fd);
+}
+
+/* Ends with the alarm at the latest, whatever it is in the middle of, or with its parent. */
+static void
+be_child(const struct broker *b, int conn)
+{
+	const struct itimerval limit = {.it_value = {.tv_sec = 2 * SLOW_MS / 1000}};
+
+	if (signal(SIGALRM, SIG_DFL) == SIG_ERR || setitimer(ITIMER_REAL, &limit, NULL) != 0 ||
+		prctl(PR_SET_PDEATHSIG, SIGKILL) != 0)
+		_exit(1);
+	/* the program goes with the parent, and so do who wait to be served */
+	if (b->link >= 0)
+		close(b->link);
+	close(b->listener);
+	serve_one(b, conn);
+	_exit(0);
+}
+
+static void
+begin_one(struct broker *b)
+{
+	int conn = accept4(b->listener, NULL, NULL, SOCK_CLOEXEC);
+	pid_t child;
+
+	if (conn < 0)
+		return;
+	child = fork();
+	if (child == 0)
+		be_child(b, conn);
+	if (child > 0)
+		b->children++;
 	close(conn);
 }
 
-static int
-serve(const struct broker *b, const struct settings *s)
+static void
+end_children(struct broker *b)
 {
-	struct pollfd fds[2] = {{.fd = b->listener, .events = POLLIN}, {.events = POLLIN}};
-	sigset_t ends;
+	while (b->children != 0 && waitpid(-1, NULL, WNOHANG) > 0)
+		b->children--;
+}
 
-	sigemptyset(&ends);
-	sigaddset(&ends, SIGINT);
-	sigaddset(&ends, SIGTERM);
-	if (sigprocmask(SIG_BLOCK, &ends, NULL) != 0)
+/* Whether it was asked to end; if not, a child has ended. */
+static bool
+take_signal(struct broker *b, int fd)
+{
+	struct signalfd_siginfo info;
+
+	if (read(fd, &info, sizeof(info)) == sizeof(info) && info.ssi_signo != SIGCHLD)
+		return true;
+	end_children(b);
+	return false;
+}
+
+static int
+serve(struct broker *b, const struct settings *s)
+{
+	struct pollfd fds[2] = {{.events = POLLIN}, {.events = POLLIN}};
+	sigset_t signals;
+
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGCHLD);
+	if (signal(SIGCHLD, SIG_DFL) == SIG_ERR || sigprocmask(SIG_BLOCK, &signals, NULL) != 0)
 		return failed("wait for", "signals", -errno, "");
-	fds[1].fd = signalfd(-1, &ends, SFD_CLOEXEC);
+	fds[1].fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (fds[1].fd < 0)
 		return failed("wait for", "signals", -errno, "");
 	printf("slabio-xsk: %u queues of %s, at %s\n", b->queues, s->iface, s->listen);
 	fflush(stdout);
-	while (poll(fds, 2, -1) >= 0 || errno == EINTR) {
-		if (fds[1].revents != 0)
+	for (;;) {
+		fds[0].fd = b->children < CHILDREN_MAX ? b->listener : -1;
+		if (poll(fds, 2, -1) < 0 && errno != EINTR)
+			break;
+		if (fds[1].revents != 0 && take_signal(b, fds[1].fd))
 			break;
 		if (fds[0].revents != 0)
-			serve_one(b);
+			begin_one(b);
 	}
 	close(fds[1].fd);
 	return 0;

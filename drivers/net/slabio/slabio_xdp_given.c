@@ -75,7 +75,8 @@ take_answer(int conn, int *fd)
 	struct msghdr msg = {.msg_iov = &iov,
 		.msg_iovlen = 1,
 		.msg_control = &control,
-		.msg_controllen = sizeof(control)};
+		/* without the padding, in which there is room for a second one */
+		.msg_controllen = CMSG_LEN(sizeof(*fd))};
 	const ssize_t n = recvmsg(conn, &msg, MSG_CMSG_CLOEXEC);
 	const struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
 

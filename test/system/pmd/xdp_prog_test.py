@@ -7,9 +7,11 @@ else has attached; one whose map of sockets is pinned."""
 import contextlib
 import errno
 import os
+import pwd
 import re
 import socket
 import struct
+import subprocess
 
 from bpf import Loaded, bpffs, compiled
 from live_test import Wire, ip, untagged
@@ -264,12 +266,13 @@ def a_program_tells_time_hash_and_mark_of_a_packet(folder):
 class Broker(Program):
     """A slabio-xsk, which has the rights that a port without them needs."""
 
+    program = os.path.join(BUILD, "apps", "xsk", "slabio-xsk")
+
     def __init__(self, *args):
         self.path = args[args.index("--listen") + 1]
-        program = os.path.join(BUILD, "apps", "xsk", "slabio-xsk")
-        if not os.path.exists(program):
-            raise Skip(f"{program} was not built")
-        super().__init__([program, *args])
+        if not os.path.exists(self.program):
+            raise Skip(f"{self.program} was not built")
+        super().__init__([self.program, *args])
 
     def __enter__(self):
         self.expect("slabio-xsk: .* queues of")
@@ -355,6 +358,7 @@ def what_others_say_to_it_is_checked(folder):
         return ask(struct.pack("=IIII", magic, op, ifindex, queue), *fds)
 
     with Broker("--iface", "a0", "--listen", path) as broker, open("/dev/null", "rb") as null:
+        before = os.listdir(f"/proc/{broker.child.pid}/fd")
         equal(request(get, ours, 1), (0, 1), "a socket")
         equal(request(get, ours, 2), (-errno.ERANGE, 0), "a socket for a queue that there is not")
         equal(request(get, ours + 1, 0), (-errno.ERANGE, 0), "a socket for another interface")
@@ -365,10 +369,76 @@ def what_others_say_to_it_is_checked(folder):
         equal(request(leave, ours, 0), (0, 0), "leaving an empty entry")
         for message in (b"", b"x", b"x" * 16, b"x" * 4096):
             equal(ask(message), None, f"answer to {len(message)} bytes of nonsense")
-        left = os.listdir(f"/proc/{broker.child.pid}/fd")
         equal(request(get, ours, 0), (0, 1), "a socket afterwards")
-        equal(len(os.listdir(f"/proc/{broker.child.pid}/fd")), len(left), "descriptors of slabio-xsk")
+        equal(len(os.listdir(f"/proc/{broker.child.pid}/fd")), len(before), "descriptors of slabio-xsk")
         broker.end()
+
+
+def nobody_waits_for_another_one_who_asks_it(folder):
+    pairs("a")
+    ip("link", "set", "lo", "up")
+    path = f"{folder}/a0.sock"
+    question = struct.pack("=IIII", 0x786b0001, 1, socket.if_nametoindex("a0"), 0)
+
+    def connect():
+        s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        s.settimeout(1)
+        s.connect(path)
+        return s
+
+    def answered(s):
+        socket.send_fds(s, [question], [])
+        answer, fds, *_ = socket.recv_fds(s, 64, 4)
+        for fd in fds:
+            os.close(fd)
+        return len(answer) == 8 and len(fds) == 1
+
+    with contextlib.ExitStack() as stack, Broker("--iface", "a0", "--listen", path) as broker:
+        # a descriptor whose last close waits for a peer that reads nothing
+        peer = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        slow = socket.create_connection(peer.getsockname())
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 30))
+        slow.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                slow.send(b"x" * 65536)
+        with connect() as s:
+            socket.send_fds(s, [question], [slow.fileno()])
+            slow.close()
+            check(answered(stack.enter_context(connect())), "no answer beside a close that takes its time")
+        # more silent ones than a second's wait is enough for in turn
+        for _ in range(10):
+            stack.enter_context(connect())
+        check(answered(stack.enter_context(connect())), "no answer behind silent ones")
+        # they end by themselves
+        wait_for(lambda: not open(f"/proc/{broker.child.pid}/task/{broker.child.pid}/children",
+                                  encoding="ascii").read(), "end of the requests")
+        broker.end()
+
+
+def its_file_is_whose_it_shall_be(folder):
+    pairs("a")
+    path, user = f"{folder}/a0.sock", pwd.getpwnam("nobody")
+    with Broker("--iface", "a0", "--listen", path) as broker:
+        st = os.stat(path)
+        equal((st.st_uid, st.st_mode & 0o7777), (0, 0o600), "owner and permissions")
+        broker.end()
+    with Broker("--iface", "a0", "--listen", path, "--owner", user.pw_name, "--file-mode", "660") as broker:
+        st = os.stat(path)
+        equal((st.st_uid, st.st_gid, st.st_mode & 0o7777), (user.pw_uid, user.pw_gid, 0o660),
+              "owner, group and permissions")
+        broker.end()
+    # what is there is nobody's to take
+    for args, words in ((["--owner", "no-such-user"], "cannot find the user no-such-user"),
+                        (["--owner", user.pw_name], "then remove the file")):
+        if "remove" in words:
+            open(path, "wb").close()
+        done = subprocess.run([Broker.program, "--iface", "a0", "--listen", path, *args], capture_output=True,
+                              text=True, check=False, timeout=10)
+        equal(done.returncode, 1, f"exit status with {args}")
+        check(words in done.stderr, done.stderr)
+    equal(os.stat(path).st_uid, 0, "owner of a file that was there")
+    equal(program_of("a0"), None, "program after a failure")
 
 
 def what_is_wrong_with_a_pinned_map_is_said(folder):
@@ -402,4 +472,6 @@ if __name__ == "__main__":
          sockets_given_by_another_process_need_no_right_at_all,
          another_process_gives_sockets_of_a_users_program_too,
          what_others_say_to_it_is_checked,
+         nobody_waits_for_another_one_who_asks_it,
+         its_file_is_whose_it_shall_be,
          what_is_wrong_with_a_pinned_map_is_said)
