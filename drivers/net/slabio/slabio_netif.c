@@ -5,6 +5,7 @@
 /* A network interface, through ioctl and the memberships of a packet socket. */
 
 #include <errno.h>
+#include <pthread.h>
 #include <string.h>
 #include <net/if.h>
 #include <sys/ioctl.h>
@@ -17,6 +18,10 @@
 
 #include "slabio_netif.h"
 #include "slabio_pmd.h"
+
+/* Several ports may have one interface, by different queues. */
+static struct slabio_netif *all;
+static pthread_mutex_t all_lock = PTHREAD_MUTEX_INITIALIZER;
 
 /* An interface request by name; 0 or a negative errno. */
 static int
@@ -38,6 +43,11 @@ slabio_netif_find(struct slabio_netif *netif)
 			"see 'ip link'",
 			netif->device, netif->key, netif->name, strerror(-ret));
 		return ret;
+	}
+	/* what was changed on the one before went with it */
+	if (ifr.ifr_ifindex != netif->index) {
+		netif->mtu_before = 0;
+		netif->promiscuous = netif->allmulticast = netif->has_mac = false;
 	}
 	netif->index = ifr.ifr_ifindex;
 	ret = request(netif, SIOCGIFHWADDR, &ifr);
@@ -80,8 +90,33 @@ slabio_netif_open(
 	if (ret != 0) {
 		close(netif->fd);
 		netif->fd = -1;
+		return ret;
 	}
-	return ret;
+	pthread_mutex_lock(&all_lock);
+	netif->next = all;
+	all = netif;
+	pthread_mutex_unlock(&all_lock);
+	return 0;
+}
+
+/* Takes it off the list. Another one that has the interface sees to its MTU, if there is one. */
+static void
+leave(struct slabio_netif *netif)
+{
+	struct slabio_netif **at, *other;
+
+	pthread_mutex_lock(&all_lock);
+	for (at = &all; *at != NULL && *at != netif; at = &(*at)->next)
+		;
+	if (*at != NULL)
+		*at = netif->next;
+	for (other = all; other != NULL && other->index != netif->index; other = other->next)
+		;
+	if (other != NULL && netif->mtu_before != 0) {
+		other->mtu_before = netif->mtu_before;
+		netif->mtu_before = 0;
+	}
+	pthread_mutex_unlock(&all_lock);
 }
 
 void
@@ -92,6 +127,7 @@ slabio_netif_close(struct slabio_netif *netif)
 
 	if (netif->fd < 0)
 		return;
+	leave(netif);
 	if (netif->mtu_before != 0 && slabio_netif_present(netif)) {
 		ifr.ifr_mtu = (int)netif->mtu_before;
 		ret = request(netif, SIOCSIFMTU, &ifr);

@@ -11,7 +11,7 @@
  *
  * Promiscuous and all-multicast mode and a second address are memberships of a packet socket: the
  * kernel undoes them when that closes, also at a kill. Only the MTU is the interface's own, and is
- * put back at close.
+ * put back when the last port of this process that has the interface is closed.
  *
  * An interface is told by its index. One that was removed stays gone, also when another has got its
  * name meanwhile, until slabio_netif_find() is called.
@@ -36,6 +36,7 @@ struct slabio_netif {
 	bool has_mac;
 	struct rte_ether_addr own_mac; /* the interface's */
 	struct rte_ether_addr mac;     /* one that it receives besides */
+	struct slabio_netif *next;     /* of those that this process has open */
 };
 
 /**

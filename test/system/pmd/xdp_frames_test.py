@@ -73,6 +73,15 @@ def an_mtu_that_the_port_is_configured_for_is_given_to_the_interface(_):
         pmd.commands("stop", "port stop 0", "port close 0")
         equal(link("a0")["mtu"], 1500, "MTU after close")
         pmd.quit()
+    # what one port has raised is not taken away from another one on the interface
+    pairs("a", queues=2)
+    ip("link", "set", "a1", "mtu", "9000")
+    with Port([f"net_slabio{i},iface=a0,start_queue={i},queue_count=1" for i in range(2)],
+              options=["--max-pkt-len=9022"]) as pmd:
+        for number, expected in ((0, 9000), (1, 1500)):
+            pmd.commands(f"port stop {number}", f"port close {number}")
+            equal(link("a0")["mtu"], expected, f"MTU after the close of port {number}")
+        pmd.quit()
     # a larger one of the interface's stays
     ip("link", "set", "a0", "mtu", "5000")
     with Port(["net_slabio0,iface=a0"], options=["--max-pkt-len=3022"]) as pmd:

@@ -11,7 +11,7 @@ import subprocess
 import threading
 import time
 
-from live_test import Wire, ip, untagged
+from live_test import Wire, ip, link, untagged
 from secondary_test import hugepages
 from testpmd import BUILD, Program, Skip, check, eal, equal, need, new_prefix, plugins, wait_for
 from xdplab import Port, main, pairs, program_of, same
@@ -261,6 +261,23 @@ def a_removed_interface_is_a_dead_link_and_no_more(_):
     check(not [x for x in lines if "queues 0 to 0" not in x], f"messages: {lines}")
 
 
+def a_new_interface_with_an_old_name_gets_the_ports_modes(_):
+    pairs("a")
+    with Port(["net_slabio0,iface=a0"]) as pmd:
+        pmd.commands("set promisc 0 on", "set allmulti 0 on", "port config mtu 0 1400")
+        equal((link("a0")["promiscuity"], link("a0")["allmulti"]), (1, 1), "promiscuous, allmulticast")
+        ip("link", "del", "a0")
+        pmd.command("port stop 0")
+        pairs("a")
+        ip("link", "set", "a0", "mtu", "1700")
+        pmd.command("port start 0")
+        # and its address, which is not the new one's own: for that a veth is promiscuous once more
+        equal((link("a0")["promiscuity"], link("a0")["allmulti"]), (2, 1), "the same of the new one")
+        pmd.commands("port stop 0", "port close 0")
+        equal(link("a0")["mtu"], 1700, "MTU of the new one, which no port has changed")
+        pmd.quit()
+
+
 def so_is_one_whose_namespace_ends(_):
     pairs("a")
     holder = subprocess.Popen(["unshare", "--net", "sh", "-c", "echo ready; exec sleep 60"],
@@ -333,6 +350,7 @@ if __name__ == "__main__":
          an_application_can_sleep_until_there_are_packets,
          secondaries_read_statistics_and_take_nothing_along,
          a_removed_interface_is_a_dead_link_and_no_more,
+         a_new_interface_with_an_old_name_gets_the_ports_modes,
          so_is_one_whose_namespace_ends,
          restarts_under_traffic_lose_no_mbuf,
          a_pool_that_runs_dry_starves_the_port_until_there_are_mbufs_again)
