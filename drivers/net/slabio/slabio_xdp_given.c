@@ -112,6 +112,25 @@ ask(const char *path, enum slabio_xsk_op op, int ifindex, uint32_t queue, int wi
 	return ret;
 }
 
+/*
+ * Whether a socket is of this process's network namespace: where it is not, the interface's number
+ * is another one's there. Kernels before 5.14 do not tell.
+ */
+static bool
+is_of_this_namespace(int fd)
+{
+	uint64_t theirs, ours;
+	socklen_t len = sizeof(ours);
+	int own = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	bool same = getsockopt(own, SOL_SOCKET, SO_NETNS_COOKIE, &ours, &len) != 0 ||
+		    getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &theirs, &len) != 0 ||
+		    ours == theirs;
+
+	if (own >= 0)
+		close(own);
+	return same;
+}
+
 int
 slabio_xdp_given_socket(const char *path, int ifindex, uint32_t queue)
 {
@@ -120,12 +139,15 @@ slabio_xdp_given_socket(const char *path, int ifindex, uint32_t queue)
 
 	if (ret != 0)
 		return ret;
-	if (fd >= 0 && getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 &&
-		domain == AF_XDP)
+	if (fd < 0 || getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) != 0 || domain != AF_XDP)
+		ret = -EPROTO;
+	else if (!is_of_this_namespace(fd))
+		ret = -EXDEV;
+	if (ret == 0)
 		return fd;
 	if (fd >= 0)
 		close(fd);
-	return -EPROTO;
+	return ret;
 }
 
 int

@@ -46,6 +46,10 @@
 #ifndef SO_BUSY_POLL_BUDGET
 #define SO_BUSY_POLL_BUDGET 70
 #endif
+/* which network namespace a socket is of, since Linux 5.14 */
+#ifndef SO_NETNS_COOKIE
+#define SO_NETNS_COOKIE 71
+#endif
 
 /* what the kernel leaves free before a packet in each frame */
 #define SLABIO_XDP_HEADROOM 256

@@ -441,6 +441,20 @@ def its_file_is_whose_it_shall_be(folder):
     equal(program_of("a0"), None, "program after a failure")
 
 
+def one_of_another_network_namespace_is_none(folder):
+    pairs("a")
+    path, number = f"{folder}/a0.sock", socket.if_nametoindex("a0")
+    # there the interface has the same name and number
+    script = (f"ip link add a0 index {number} type veth peer a1 && ip link set a0 up && "
+              f"exec {Broker.program} --iface a0 --listen {path}")
+    with Program(["unshare", "--net", "sh", "-c", script]) as broker:
+        broker.expect("slabio-xsk: .* queues of")
+        refused([(f"iface=a0,xsk_socket={path}", "cannot get an AF_XDP socket", "Invalid cross-device link",
+                  "expected a slabio-xsk for this interface")])
+        broker.child.terminate()
+        equal(broker.finish(), 0, "exit status of slabio-xsk")
+
+
 def what_is_wrong_with_a_pinned_map_is_said(folder):
     pairs("a", queues=2)
     path = compiled(folder)
@@ -474,4 +488,5 @@ if __name__ == "__main__":
          what_others_say_to_it_is_checked,
          nobody_waits_for_another_one_who_asks_it,
          its_file_is_whose_it_shall_be,
+         one_of_another_network_namespace_is_none,
          what_is_wrong_with_a_pinned_map_is_said)
