@@ -14,6 +14,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -82,10 +83,13 @@ ask(const struct local_port *local, struct slabio_xdp_request *r, struct slabio_
 		memcpy(a, reply.msgs[0].param, sizeof(*a));
 		ret = a->err;
 		for (i = 0; i < reply.msgs[0].num_fds; i++)
-			if (ret == 0 && i < 2)
+			if (ret == 0 && i < 2) {
 				fds[i] = reply.msgs[0].fds[i];
-			else
+				/* a program that this process starts would keep the sockets */
+				(void)fcntl(fds[i], F_SETFD, FD_CLOEXEC);
+			} else {
 				close(reply.msgs[0].fds[i]);
+			}
 	}
 	free(reply.msgs);
 	return ret;
@@ -272,8 +276,12 @@ get_queues(struct local_port *local, uint32_t generation)
 	if (ret == 0) {
 		SLABIO_LOG(INFO, "%s: this secondary process has %u queues of the port",
 			local->name, n);
+		atomic_store_explicit(&local->why, 0, memory_order_relaxed);
 		return;
 	}
+	/* a primary that was stopped, or busy with another port, may answer the next time */
+	if (ret == -ETIMEDOUT)
+		local->tried = 0;
 	/* many secondaries do not poll: those that do are told */
 	atomic_store_explicit(&local->why, ret, memory_order_relaxed);
 	drop_queues(local);

@@ -71,12 +71,24 @@ def processes(folder, env=None):
             yield primary, lambda: Share(options, "secondary", env)
 
 
+def kept_on_exec(pid):
+    """The descriptors of a process that came with slabio's messages and do not end with exec()."""
+    kept = []
+    for fd in os.listdir(f"/proc/{pid}/fd"):
+        with contextlib.suppress(FileNotFoundError), open(f"/proc/{pid}/fdinfo/{fd}", encoding="ascii") as f:
+            where, flags = os.readlink(f"/proc/{pid}/fd/{fd}"), int(re.search(r"flags:\s+(\d+)", f.read()).group(1), 8)
+            if "memfd:slabio-" in where and not flags & os.O_CLOEXEC:
+                kept.append(where)
+    return kept
+
+
 def each_process_polls_a_queue(folder):
     with processes(folder) as (primary, start):
         with start() as second, start() as third:
             primary.ask("poll 0")
             second.ask("poll 1")
             cross(untagged(600), "a queue each", order="none")
+            equal(kept_on_exec(second.child.pid), [], "what a program keeps that a secondary starts")
             stats = [primary.numbers("stats"), second.numbers("stats")]
             check(all(s[0] > 0 for s in stats), f"one of the processes received nothing: {stats}")
             for i in (0, 1):
