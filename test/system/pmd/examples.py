@@ -55,9 +55,10 @@ def check_crossed(program, expected, outputs, macs):
         yield 1 - i, found
 
 
-def lcores(count, **options):
-    """EAL options for a primary with so many lcores, however few CPUs there are. Not for service cores."""
+def lcores(count, first=0, **options):
+    """EAL options for a process with so many lcores, however few CPUs there are. Not for service cores. No two
+    processes that use one mempool have an lcore id in common."""
     argv = eal(**options)
     allowed = sorted(os.sched_getaffinity(0))
-    argv[1] = ",".join(f"{i}@{allowed[i % len(allowed)]}" for i in range(count))
+    argv[1] = ",".join(f"{i}@{allowed[i % len(allowed)]}" for i in range(first, first + count))
     return argv

@@ -120,10 +120,10 @@ def exchange(a, b, order):
 def symmetric_mp_shares_two_ports_between_two_processes(folder):
     with hugepages(folder, mb=256) as memory:
         prefix = new_prefix()
-        options = lcores(1, prefix=prefix, memory=memory)
 
         def process(number):
-            return [example("symmetric_mp"), *options, "--proc-type=" + ("primary", "secondary")[number],
+            return [example("symmetric_mp"), *lcores(1, number, prefix=prefix, memory=memory),
+                    "--proc-type=" + ("primary", "secondary")[number],
                     *(TAPS if number == 0 else []), "--", "-p", "3", "--num-procs=2", f"--proc-id={number}"]
         with running(process(0), "using queue 0 of each port") as (first, a, b), \
                 Program(process(1)) as second:
@@ -143,7 +143,7 @@ def client_server_mp_sends_from_a_client(folder):
         server = [example("mp_server"), *lcores(2, prefix=prefix, memory=memory), "--proc-type=primary",
                   *TAPS, "--", "-p", "3", "-n", "1"]
         with running(server, "Port 1 Link up") as (program, a, b), \
-                Program([example("mp_client"), *lcores(1, prefix=prefix, memory=memory),
+                Program([example("mp_client"), *lcores(1, 2, prefix=prefix, memory=memory),
                          "--proc-type=secondary", "--", "-n", "0"]) as client:
             client.expect("handling packets")
             exchange(a, b, "total")

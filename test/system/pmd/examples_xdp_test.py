@@ -94,10 +94,11 @@ def ip_reassembly_puts_fragments_together(_):
 
 def symmetric_mp_shares_two_ports_between_two_processes(folder):
     with hugepages(folder, mb=256) as memory:
-        options = lcores(1, prefix=new_prefix(), memory=memory)
+        prefix = new_prefix()
 
         def process(number):
-            return [example("symmetric_mp"), *options, "--proc-type=" + ("primary", "secondary")[number],
+            return [example("symmetric_mp"), *lcores(1, number, prefix=prefix, memory=memory),
+                    "--proc-type=" + ("primary", "secondary")[number],
                     *(PORTS if number == 0 else []), "--", "-p", "3", "--num-procs=2", f"--proc-id={number}"]
         with running(process(0), "using queue 0 of each port", queues=2) as (first, a, b), \
                 Program(process(1)) as second:
@@ -116,7 +117,7 @@ def client_server_mp_sends_from_two_clients(folder):
                   *PORTS, "--", "-p", "3", "-n", "2"]
 
         def client(number):
-            return Program([example("mp_client"), *lcores(1, prefix=prefix, memory=memory),
+            return Program([example("mp_client"), *lcores(1, 2 + number, prefix=prefix, memory=memory),
                             "--proc-type=secondary", "--", "-n", str(number)])
         with running(server, "Port 1 Link up", queues=2) as (program, a, b), client(0) as one, client(1) as two:
             # the server receives from queue 0 alone
