@@ -122,3 +122,9 @@ slabio_peers_wait(const struct slabio_peers *peers, bool left)
 	}
 	return true;
 }
+
+bool
+slabio_peers_hold(const struct slabio_peers *peers)
+{
+	return any_left(peers, false);
+}

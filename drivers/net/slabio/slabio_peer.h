@@ -58,5 +58,7 @@ void slabio_peers_sleep(struct slabio_dev *dev, uint32_t seen, unsigned int ms);
  * @return whether none has
  */
 bool slabio_peers_wait(const struct slabio_peers *peers, bool left);
+/** The same without waiting: whether a living secondary has any of the port's sockets. */
+bool slabio_peers_hold(const struct slabio_peers *peers);
 
 #endif /* SLABIO_PEER_H */

@@ -15,10 +15,16 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <rte_alarm.h>
+#include <rte_cycles.h>
 #include <rte_errno.h>
 
 #include "slabio_offload.h"
 #include "slabio_xdp.h"
+
+/* How often the sockets that a stop had to keep are looked at, and how long a start waits for them. */
+#define KEPT_CHECK_US 200000
+#define KEPT_WAIT_MS  2000
 
 pthread_mutex_t slabio_xdp_lock = PTHREAD_MUTEX_INITIALIZER;
 
@@ -32,6 +38,101 @@ static const struct slabio_args *
 args_of(const struct rte_eth_dev *eth)
 {
 	return &((const struct slabio_dev *)eth->data->dev_private)->args;
+}
+
+/* ---- sockets that could not be closed ---- */
+
+/*
+ * Whether the application still has a pool: that of a queue that was released meanwhile may be gone.
+ * Then the socket waits until the queue is set up again, or the port is closed.
+ */
+static bool
+has_pool(const struct rte_eth_dev *eth, const struct rte_mempool *mp)
+{
+	const struct slabio_dev *dev = eth->data->dev_private;
+	unsigned int i;
+
+	for (i = 0; i < SLABIO_MAX_QUEUES; i++)
+		if (dev->rxq[i].mp == mp)
+			return true;
+	return port_of(eth)->tx_pool == mp;
+}
+
+/* False: some are kept. Under slabio_xdp_lock. */
+static bool
+close_kept(struct rte_eth_dev *eth)
+{
+	struct slabio_xdp_port *port = port_of(eth);
+	bool all = true;
+	uint16_t i;
+
+	for (i = 0; i < SLABIO_MAX_QUEUES; i++) {
+		struct slabio_xdp_queue *q = &port->queues[i];
+
+		if (q->fd < 0 || !q->kept)
+			continue;
+		port->peers.held = slabio_peers_hold(&port->peers);
+		if (!has_pool(eth, q->mem->mp) ||
+			!slabio_xdp_socket_close(
+				q, eth->data->name, port->netif.index, args_of(eth)->xsk_socket)) {
+			all = false;
+			continue;
+		}
+		SLABIO_LOG(NOTICE, "%s: queue %u: closed, and its mbufs are back", eth->data->name,
+			q->queue);
+	}
+	return all;
+}
+
+/* By EAL's interrupt thread, until there are none any more. */
+static void
+check_kept(void *arg)
+{
+	bool all;
+
+	pthread_mutex_lock(&slabio_xdp_lock);
+	all = close_kept(arg);
+	pthread_mutex_unlock(&slabio_xdp_lock);
+	if (!all)
+		rte_eal_alarm_set(KEPT_CHECK_US, check_kept, arg);
+}
+
+/* For a start, which needs the queues. Bounded: one that was just killed takes a moment to end. */
+static int
+wait_for_kept(struct rte_eth_dev *eth)
+{
+	unsigned int ms;
+
+	for (ms = 0; !close_kept(eth); ms++) {
+		if (ms == KEPT_WAIT_MS) {
+			SLABIO_LOG(ERR,
+				"%s: cannot start: a secondary process that was stopped in the "
+				"middle of a burst still has a queue; let it go on or end it",
+				eth->data->name);
+			return -EBUSY;
+		}
+		rte_delay_us_sleep(1000);
+	}
+	return 0;
+}
+
+/* At close: whoever has them now has them for good. Returns whether there were any. */
+static bool
+abandon_kept(struct rte_eth_dev *eth)
+{
+	struct slabio_xdp_port *port = port_of(eth);
+	bool any = false;
+	uint16_t i;
+
+	rte_eal_alarm_cancel(check_kept, eth);
+	pthread_mutex_lock(&slabio_xdp_lock);
+	if (!close_kept(eth))
+		for (i = 0; i < SLABIO_MAX_QUEUES; i++) {
+			any = any || port->queues[i].fd >= 0;
+			slabio_xdp_socket_abandon(&port->queues[i]);
+		}
+	pthread_mutex_unlock(&slabio_xdp_lock);
+	return any;
 }
 
 /* ---- probe and close ---- */
@@ -151,6 +252,10 @@ xdp_close(struct rte_eth_dev *eth)
 	if (port == NULL)
 		return;
 	slabio_xdp_offer_close(eth);
+	/* the pool is part of what a secondary goes on with */
+	if (abandon_kept(eth))
+		port->tx_pool = NULL;
+	slabio_peers_leave(&port->peers);
 	leave_interface(port);
 	rte_mempool_free(port->tx_pool);
 	eth->process_private = NULL;
@@ -245,6 +350,7 @@ xdp_stop(struct rte_eth_dev *eth)
 {
 	struct slabio_xdp_port *port = port_of(eth);
 	struct slabio_dev *dev = eth->data->dev_private;
+	bool all = true;
 	uint16_t i;
 
 	slabio_xdp_withdraw(eth);
@@ -261,10 +367,14 @@ xdp_stop(struct rte_eth_dev *eth)
 	for (i = 0; i < SLABIO_MAX_QUEUES; i++) {
 		dev->rxq[i].be = NULL;
 		dev->txq[i].be = NULL;
-		slabio_xdp_socket_close(&port->queues[i], eth->data->name, port->netif.index,
-			args_of(eth)->xsk_socket);
+		if (!port->queues[i].kept)
+			all = slabio_xdp_socket_close(&port->queues[i], eth->data->name,
+				      port->netif.index, args_of(eth)->xsk_socket) &&
+			      all;
 	}
 	pthread_mutex_unlock(&slabio_xdp_lock);
+	if (!all)
+		rte_eal_alarm_set(KEPT_CHECK_US, check_kept, eth);
 }
 
 /* ---- start ---- */
@@ -371,7 +481,8 @@ start_queue(struct rte_eth_dev *eth, uint16_t i)
 		return ret;
 	ret = check_room(eth, q);
 	if (ret != 0) {
-		slabio_xdp_socket_close(q, eth->data->name, port->netif.index, args->xsk_socket);
+		(void)slabio_xdp_socket_close(
+			q, eth->data->name, port->netif.index, args->xsk_socket);
 		return ret;
 	}
 	q->rx.meta = args->xdp_meta;
@@ -491,8 +602,10 @@ xdp_start(struct rte_eth_dev *eth)
 	int ret;
 
 	pthread_mutex_lock(&slabio_xdp_lock);
+	ret = wait_for_kept(eth);
 	/* the interface may have been removed and created again */
-	ret = slabio_netif_find(&port->netif);
+	if (ret == 0)
+		ret = slabio_netif_find(&port->netif);
 	if (ret == 0)
 		ret = raise_mtu(eth);
 	for (i = 0; i < n && ret == 0; i++)

@@ -115,7 +115,7 @@ struct slabio_xdp_queue {
 	bool has_tx;
 	bool in_map; /* packets come to it */
 	const struct slabio_peers *peers;
-	bool lost;			   /* a secondary stopped in its burst, and may go on */
+	bool kept;			   /* not closed: a secondary has stopped in its burst */
 	uint32_t queue;			   /* of the interface */
 	struct xdp_statistics seen;	   /* what was counted already */
 	LIST_ENTRY(slabio_xdp_queue) next; /* of the registration */
@@ -169,9 +169,14 @@ int slabio_xdp_socket_open(struct slabio_xdp_queue *q, const struct slabio_xdp_s
 /**
  * Closes it; all mbufs go back to the pool. The caller has seen to it that no packets come any
  * more. Does nothing without a socket.
+ *
+ * @return false if it could not be closed, and is kept: a living secondary is in the middle of a
+ *         burst. Then this is to be called again.
  */
-void slabio_xdp_socket_close(
+bool slabio_xdp_socket_close(
 	struct slabio_xdp_queue *q, const char *device, int ifindex, const char *given);
+/** For one that is kept: closes it, and leaves its mbufs to the secondary for good. */
+void slabio_xdp_socket_abandon(struct slabio_xdp_queue *q);
 /**
  * Maps the rings of a socket, which has those for has_rx and has_tx; sizes are in entries. What was
  * mapped before a failure is unmapped by slabio_xdp_rings_unmap().
@@ -252,8 +257,12 @@ void slabio_xdp_offer(struct rte_eth_dev *eth);
 void slabio_xdp_withdraw(struct rte_eth_dev *eth);
 /** From now on requests of secondaries are answered; 0 or a negative errno after a message. */
 int slabio_xdp_offer_open(struct rte_eth_dev *eth);
-/** After this no secondary has anything of the port. Not under slabio_xdp_lock. */
-void slabio_xdp_offer_close(struct rte_eth_dev *eth);
+/**
+ * Tells secondaries that the port is closed, and waits a while. Not under slabio_xdp_lock.
+ *
+ * @return whether no living one has anything of the port any more
+ */
+bool slabio_xdp_offer_close(struct rte_eth_dev *eth);
 
 /** What a secondary does with a port: struct slabio_backend says when. */
 int slabio_xdp_secondary_open(struct rte_eth_dev *eth);

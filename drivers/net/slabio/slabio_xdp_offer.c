@@ -129,11 +129,12 @@ slabio_xdp_offer_open(struct rte_eth_dev *eth)
 	return 0;
 }
 
-void
+bool
 slabio_xdp_offer_close(struct rte_eth_dev *eth)
 {
 	struct slabio_xdp_port *port = eth->process_private;
 	struct slabio_dev *dev = eth->data->dev_private;
+	bool left;
 
 	pthread_mutex_lock(&slabio_xdp_lock);
 	ports[eth->data->port_id] = NULL;
@@ -141,12 +142,13 @@ slabio_xdp_offer_close(struct rte_eth_dev *eth)
 	/* release: pairs with the acquire of a secondary that is told */
 	atomic_store_explicit(&dev->closing, 1, memory_order_release);
 	slabio_peers_tell(dev);
-	if (!slabio_peers_wait(&port->peers, true))
+	left = slabio_peers_wait(&port->peers, true);
+	if (!left)
 		SLABIO_LOG(WARNING,
 			"%s: the port is closed while a secondary process that does not answer has "
 			"it open; it must not use it any more",
 			eth->data->name);
-	slabio_peers_leave(&port->peers);
+	return left;
 }
 
 void

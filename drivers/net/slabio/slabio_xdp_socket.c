@@ -420,7 +420,7 @@ slabio_xdp_socket_open(struct slabio_xdp_queue *q, const struct slabio_xdp_socke
 
 	q->fd = -1;
 	q->in_map = false;
-	q->lost = false;
+	q->kept = false;
 	q->peers = opts->peers;
 	q->has_rx = opts->rx_desc != 0;
 	q->has_tx = opts->tx_desc != 0;
@@ -453,7 +453,7 @@ slabio_xdp_socket_open(struct slabio_xdp_queue *q, const struct slabio_xdp_socke
 		ret = set_busy_poll(q, opts);
 	}
 	if (ret != 0)
-		slabio_xdp_socket_close(q, opts->device, opts->ifindex, opts->given);
+		(void)slabio_xdp_socket_close(q, opts->device, opts->ifindex, opts->given);
 	return ret;
 }
 
@@ -518,26 +518,23 @@ is_elsewhere(const struct slabio_poll *poll)
 }
 
 /* All of the queue is the primary's then, unless a secondary has stopped in the middle of it. */
-static void
+static bool
 take_back(struct slabio_xdp_queue *q)
 {
+	bool all = true;
+
 	if (q->has_tx && is_elsewhere(&q->tx.q->poll))
-		q->lost |= !slabio_xdp_tx_take_back(&q->tx);
+		all = slabio_xdp_tx_take_back(&q->tx);
 	if (q->has_rx && is_elsewhere(&q->rx.q->poll))
-		q->lost |= !slabio_xdp_rx_take_back(&q->rx);
+		all = slabio_xdp_rx_take_back(&q->rx) && all;
+	return all;
 }
 
-void
-slabio_xdp_socket_close(
-	struct slabio_xdp_queue *q, const char *device, int ifindex, const char *given)
+static void
+close_rings(struct slabio_xdp_queue *q)
 {
 	struct slabio_xdp_umem *umem = q->umem;
 
-	if (q->fd < 0)
-		return;
-	take_back(q);
-	if (q->has_tx && !q->lost)
-		drain(&q->tx);
 	close_attempt(q);
 	LIST_REMOVE(q, next);
 	if (LIST_EMPTY(&umem->queues)) {
@@ -545,14 +542,38 @@ slabio_xdp_socket_close(
 		free(umem);
 	}
 	q->umem = NULL;
-	if (q->lost) {
-		SLABIO_LOG(ERR,
-			"%s: queue %u: a secondary process has been stopped in the middle of a "
-			"burst "
-			"and may go on with it; the queue's mbufs are left to it",
-			device, q->queue);
+	q->kept = false;
+}
+
+void
+slabio_xdp_socket_abandon(struct slabio_xdp_queue *q)
+{
+	if (q->fd < 0)
 		return;
+	close_rings(q);
+	/* the slot stays taken: who goes on with the burst uses its tags */
+	slabio_xdp_mem_put(q->mem);
+}
+
+bool
+slabio_xdp_socket_close(
+	struct slabio_xdp_queue *q, const char *device, int ifindex, const char *given)
+{
+	if (q->fd < 0)
+		return true;
+	if (!take_back(q)) {
+		if (!q->kept)
+			SLABIO_LOG(WARNING,
+				"%s: queue %u: a secondary process has been stopped in the middle "
+				"of a burst and may go on with it; the queue's mbufs are left to "
+				"it until it has done so or ends",
+				device, q->queue);
+		q->kept = true;
+		return false;
 	}
+	if (q->has_tx)
+		drain(&q->tx);
+	close_rings(q);
 	if (q->has_rx) {
 		rte_pktmbuf_free(q->rx.q->head);
 		q->rx.q->head = NULL;
@@ -563,10 +584,11 @@ slabio_xdp_socket_close(
 			"%s: queue %u is still in use after its socket was closed, perhaps by a "
 			"secondary or child process; its mbufs stay with the kernel",
 			device, q->queue);
-		return;
+		return true;
 	}
 	slabio_xdp_slot_put(q->mem, q->slot);
 	slabio_xdp_mem_put(q->mem);
+	return true;
 }
 
 bool

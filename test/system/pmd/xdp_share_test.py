@@ -166,6 +166,58 @@ def a_stop_takes_the_port_from_secondaries(folder):
         check(MBUFS - 64 <= primary.end() <= MBUFS, "mbufs are missing at the end")
 
 
+def stop_in_a_burst(primary, start):
+    """A secondary that was stopped in the middle of a burst, then the ports; and the mbufs there were before."""
+    primary.ask("poll")
+    for i in range(20):
+        equal(primary.ask("stop"), "stopped 0", "stop")
+        before = primary.numbers("free")[0]
+        equal(primary.ask("start"), "started 0", "start")
+        second = start()
+        second.ask("poll 0 1")
+        with traffic("a1"), traffic("b1"):
+            wait_for(lambda: second.numbers("stats")[0] > 500, "traffic in the secondary")
+            time.sleep(0.003 * i)
+            os.kill(second.child.pid, signal.SIGSTOP)
+            primary.messages()
+            equal(primary.ask("stop"), "stopped 0", "stop")
+        if "in the middle of a burst" in "".join(primary.messages()):
+            return second, before
+        second.__exit__(None, None, None)
+        equal(primary.ask("start"), "started 0", "start")
+    raise Skip("a secondary was never stopped in the middle of a burst")
+
+
+def what_was_left_to_a_stopped_burst_comes_back(folder):
+    def all_back():
+        # but for what the secondary had in its hands; a queue has 512 at least
+        return primary.numbers("free")[0] >= before - 128
+
+    with processes(folder) as (primary, start):
+        # it goes on, and lets go
+        second, before = stop_in_a_burst(primary, start)
+        with second:
+            check(not all_back(), "mbufs are back that a burst may go on with")
+            os.kill(second.child.pid, signal.SIGCONT)
+            wait_for(all_back, "mbufs after the burst went on")
+            equal(primary.ask("start"), "started 0", "start")
+            second.end()
+        # it is killed, and nobody starts or stops the ports after that
+        second, before = stop_in_a_burst(primary, start)
+        with second:
+            check(not all_back(), "mbufs are back that a burst may go on with")
+            second.kill()
+            wait_for(all_back, "mbufs after the kill")
+            equal(primary.ask("start"), "started 0", "start")
+        primary.ask("poll 0 1")
+        primary.quiet()
+        cross(untagged(300), "after both", order="none")
+        # it is there until the ports are closed
+        second, before = stop_in_a_burst(primary, start)
+        with second:
+            check(primary.end() < before - 128, "mbufs are back that a burst may go on with")
+
+
 def the_primary_closes_under_a_secondary(folder):
     with processes(folder) as (primary, start), start() as second:
         primary.ask("poll 0")
@@ -204,5 +256,6 @@ if __name__ == "__main__":
     main(each_process_polls_a_queue,
          a_killed_secondarys_queue_goes_on,
          a_stop_takes_the_port_from_secondaries,
+         what_was_left_to_a_stopped_burst_comes_back,
          the_primary_closes_under_a_secondary,
          an_exact_pools_port_is_the_primarys)
