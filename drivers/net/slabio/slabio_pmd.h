@@ -264,7 +264,10 @@ struct slabio_backend {
 
 	/** At probe: checks that what the arguments name exists and is fit for use. */
 	int (*open)(struct rte_eth_dev *eth);
-	/** At close: undoes open, and ends what lives on across a stop. Queues are stopped. */
+	/**
+	 * At close: undoes open, and ends what lives on across a stop. Queues are stopped. What is to
+	 * stay of the memory that processes share, it takes off eth->data.
+	 */
 	void (*close)(struct rte_eth_dev *eth);
 	/** Adds to what the ethdev layer filled in. */
 	void (*info)(const struct rte_eth_dev *eth, struct rte_eth_dev_info *info);

@@ -244,14 +244,27 @@ xdp_open(struct rte_eth_dev *eth)
 	return 0;
 }
 
+/*
+ * A secondary that is stopped goes on where it was: in a burst, or in the thread that lets go of the
+ * port, and reads and writes what ethdev is about to free.
+ */
+static void
+leave_shared_memory(struct rte_eth_dev *eth)
+{
+	eth->data->dev_private = NULL;
+	eth->data->rx_queues = NULL;
+	eth->data->tx_queues = NULL;
+}
+
 static void
 xdp_close(struct rte_eth_dev *eth)
 {
 	struct slabio_xdp_port *port = port_of(eth);
+	bool left;
 
 	if (port == NULL)
 		return;
-	slabio_xdp_offer_close(eth);
+	left = slabio_xdp_offer_close(eth);
 	/* the pool is part of what a secondary goes on with */
 	if (abandon_kept(eth))
 		port->tx_pool = NULL;
@@ -260,6 +273,8 @@ xdp_close(struct rte_eth_dev *eth)
 	rte_mempool_free(port->tx_pool);
 	eth->process_private = NULL;
 	free(port);
+	if (!left)
+		leave_shared_memory(eth);
 }
 
 static void

@@ -260,7 +260,7 @@ int slabio_xdp_offer_open(struct rte_eth_dev *eth);
 /**
  * Tells secondaries that the port is closed, and waits a while. Not under slabio_xdp_lock.
  *
- * @return whether no living one has anything of the port any more
+ * @return whether no living one has anything of the port any more; else what is shared has to stay
  */
 bool slabio_xdp_offer_close(struct rte_eth_dev *eth);
 

@@ -146,8 +146,8 @@ slabio_xdp_offer_close(struct rte_eth_dev *eth)
 	if (!left)
 		SLABIO_LOG(WARNING,
 			"%s: the port is closed while a secondary process that does not answer has "
-			"it open; it must not use it any more",
-			eth->data->name);
+			"it open; %zu bytes that they share are left to it and not freed",
+			eth->data->name, sizeof(*dev));
 	return left;
 }
 

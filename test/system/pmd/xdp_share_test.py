@@ -215,7 +215,14 @@ def what_was_left_to_a_stopped_burst_comes_back(folder):
         # it is there until the ports are closed
         second, before = stop_in_a_burst(primary, start)
         with second:
+            primary.messages()
             check(primary.end() < before - 128, "mbufs are back that a burst may go on with")
+            equal("".join(primary.messages()).count("left to it and not freed"), 2, "words about shared memory")
+            # it goes on in what it was doing, and finds nothing any more
+            os.kill(second.child.pid, signal.SIGCONT)
+            time.sleep(0.3)
+            equal(second.ask("poll 0 1"), "polling", "the secondary")
+            second.kill()
 
 
 def the_primary_closes_under_a_secondary(folder):
