@@ -56,6 +56,8 @@ struct local_port {
 
 /* By port number, the same in all processes. */
 static struct local_port locals[RTE_MAX_ETHPORTS];
+/* Held to leave what processes share, and to use it where another thread may leave. */
+static pthread_mutex_t leaving = PTHREAD_MUTEX_INITIALIZER;
 
 /* ---- asking the primary ---- */
 
@@ -317,6 +319,14 @@ attach_bursts(const struct local_port *local)
 	ops->txq.data = local->eth->data->tx_queues;
 }
 
+static void
+leave(struct local_port *local)
+{
+	pthread_mutex_lock(&leaving);
+	slabio_peers_leave(&local->peers);
+	pthread_mutex_unlock(&leaving);
+}
+
 /* Follows the port once. Returns how long to sleep, 0: there is no port any more. */
 static unsigned int
 follow(struct local_port *local)
@@ -330,7 +340,7 @@ follow(struct local_port *local)
 		return RETRY_MS;
 	if (closing) {
 		detach_bursts(local);
-		slabio_peers_leave(&local->peers);
+		leave(local);
 		return 0;
 	}
 	if (now != 0)
@@ -418,8 +428,11 @@ slabio_xdp_secondary_close(struct rte_eth_dev *eth)
 		return;
 	local->joined = false;
 	atomic_store_explicit(&local->quit, true, memory_order_relaxed);
+	/* the thread may just be leaving, and the primary frees it all then */
+	pthread_mutex_lock(&leaving);
 	if (local->peers.dev != NULL)
 		slabio_peers_tell(local->peers.dev);
+	pthread_mutex_unlock(&leaving);
 	pthread_join(local->thread, NULL);
 	/* the primary has closed the port, and the thread has ended with it */
 	if (local->peers.dev == NULL)
