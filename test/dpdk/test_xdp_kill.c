@@ -186,6 +186,7 @@ look_at(struct view *v, uint32_t me)
 }
 
 /* The kernel has received some packets, the third and the last ones of which have more frames. */
+/* The length says which frame it is. */
 static void
 arrive(struct view *v)
 {
@@ -196,10 +197,44 @@ arrive(struct view *v)
 	for (i = 0; i < ARRIVED; i++)
 		descs[i] = (struct xdp_desc){
 			.addr = fill[i] | (uint64_t)256 << XSK_UNALIGNED_BUF_OFFSET_SHIFT,
-			.len = 60,
+			.len = 60 + i,
 			.options = i == 2 || i == ARRIVED - 1 ? XDP_PKT_CONTD : 0};
 	atomic_store(v->rx.fill.consumer, ARRIVED);
 	atomic_store(v->rx.ring.producer, ARRIVED);
+}
+
+/* The rest of the last packet, and another one. */
+static void
+arrive_more(struct view *v)
+{
+	const uint64_t *fill = v->rx.fill.entries;
+	struct xdp_desc *descs = v->rx.ring.entries;
+	uint32_t i;
+
+	for (i = ARRIVED; i < ARRIVED + 2; i++)
+		descs[i] = (struct xdp_desc){
+			.addr = fill[i] | (uint64_t)256 << XSK_UNALIGNED_BUF_OFFSET_SHIFT,
+			.len = 60 + i};
+	atomic_store(v->rx.fill.consumer, ARRIVED + 2);
+	atomic_store(v->rx.ring.producer, ARRIVED + 2);
+}
+
+/* Each is a whole packet, and none a part of another. */
+static void
+check_packets(struct rte_mbuf **pkts, uint16_t n)
+{
+	uint16_t i;
+
+	for (i = 0; i < n; i++) {
+		const uint32_t at = pkts[i]->data_len - 60;
+		const bool two = at == 2 || at == ARRIVED - 1;
+
+		assert_int_not_equal(at, 3);
+		assert_int_not_equal(at, ARRIVED);
+		assert_int_equal(pkts[i]->nb_segs, 1 + two);
+		if (two)
+			assert_int_equal(pkts[i]->next->data_len, 60 + at + 1);
+	}
 }
 
 /* And has sent others. */
@@ -425,7 +460,14 @@ take_over(unsigned int dead)
 	assert_true(in_hands <= dead * (ARRIVED + COMPLETED));
 
 	n = slabio_xdp_rx_burst(rxq, pkts, BURST);
+	check_packets(pkts, n);
 	assert_int_equal(slabio_xdp_tx_burst(txq, pkts, n), n);
+	arrive_more(&v);
+	n = slabio_xdp_rx_burst(rxq, pkts, BURST);
+	check_packets(pkts, n);
+	assert_true(n >= 1);
+	assert_int_equal(pkts[n - 1]->data_len, 60 + ARRIVED + 1);
+	rte_pktmbuf_free_bulk(pkts, n);
 	assert_int_equal(slabio_counted(&rxq->stats[SLABIO_RX_BAD_DESCS]), 0);
 	assert_int_equal(slabio_counted(&txq->stats[SLABIO_TX_BAD_COMPLETIONS]), 0);
 	audit(&v, dead);

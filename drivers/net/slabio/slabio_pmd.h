@@ -151,6 +151,7 @@ struct slabio_rxq {
 	bool in_use;	     /* set up and not released */
 	atomic_bool running; /* written by queue start and stop, read by the polling thread */
 	struct slabio_poll poll;
+	bool skip;	       /* the next frames are the rest of a packet that was given up */
 	struct rte_mbuf *head; /* a packet whose last frame has not come yet */
 	struct rte_mbuf *tail;
 	/* mbufs on their way from the pool into the fill ring, of secondaries */

@@ -149,7 +149,7 @@ fill_in(const struct slabio_xdp_rx *rx, struct rte_mbuf *m, uint64_t offset, uin
 /*
  * A frame of a packet that has several. Returns the packet with its last frame, else NULL.
  *
- * @param[inout] refuse where to put those of a packet that has got too long
+ * @param[inout] refuse where to put those of a packet that has got too long, or was given up before
  */
 static __rte_noinline struct rte_mbuf *
 add_frame(struct slabio_rxq *q, struct rte_mbuf *m, bool more, struct rte_mbuf **refuse)
@@ -161,7 +161,14 @@ add_frame(struct slabio_rxq *q, struct rte_mbuf *m, bool more, struct rte_mbuf *
 		slabio_count(&q->stats[SLABIO_RX_ERRORS], 1);
 		q->tail->next = *refuse;
 		*refuse = head;
-		head = NULL;
+		q->head = NULL;
+		q->skip = true;
+	}
+	if (q->skip) {
+		m->next = *refuse;
+		*refuse = m;
+		q->skip = more;
+		return NULL;
 	}
 	if (head == NULL) {
 		q->head = m;
@@ -245,10 +252,10 @@ receive(struct slabio_rxq *q, struct slabio_xdp_rx *rx, struct rte_mbuf **pkts, 
 			continue;
 		}
 		fill_in(rx, m, offset, len);
-		if (unlikely(rx->meta && q->head == NULL))
+		if (unlikely(rx->meta && q->head == NULL && !q->skip))
 			slabio_xdp_take_meta(q, m);
 		bytes += len;
-		if (unlikely((d->options & XDP_PKT_CONTD) || q->head != NULL)) {
+		if (unlikely((d->options & XDP_PKT_CONTD) || q->head != NULL || q->skip)) {
 			m = add_frame(q, m, d->options & XDP_PKT_CONTD, &refuse);
 			if (m == NULL)
 				continue;

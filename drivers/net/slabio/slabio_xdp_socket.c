@@ -362,6 +362,7 @@ prepare_rx(struct slabio_xdp_queue *q, const struct slabio_xdp_socket_opts *opts
 	rx->batch = RTE_MIN(RX_BATCH, RTE_MAX(opts->rx_desc / 4, 1u));
 	rx->owed = opts->rx_desc;
 	rx->q->head = NULL;
+	rx->q->skip = false;
 	atomic_store_explicit(&rx->q->nb_journal, 0, memory_order_relaxed);
 	set_owner(&rx->q->poll);
 	if (slabio_xdp_refill(rx))

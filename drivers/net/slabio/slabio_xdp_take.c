@@ -156,7 +156,21 @@ settle_journal(struct slabio_xdp_rx *rx)
 	atomic_store_explicit(&q->nb_journal, 0, memory_order_release);
 }
 
-/* Frames that were taken out of the ring, which does not know it. */
+/* What there is of a packet goes; so does the rest, which comes as if it were one of its own. */
+static void
+give_up_packet(struct slabio_rxq *q)
+{
+	if (q->head == NULL)
+		return;
+	q->skip = true;
+	atomic_signal_fence(memory_order_seq_cst);
+	q->head = NULL;
+}
+
+/*
+ * Frames that were taken out of the ring, which does not know it. If there are any, the last of them
+ * says what the next one is, and not what the dead had come to.
+ */
 static void
 skip_taken_descs(struct slabio_xdp_rx *rx)
 {
@@ -164,11 +178,14 @@ skip_taken_descs(struct slabio_xdp_rx *rx)
 	const uint16_t taken = slabio_xdp_taken(rx->tag);
 	uint32_t ready = slabio_xdp_ready(&rx->ring);
 
-	for (; ready != 0; ready--, rx->ring.cons++)
-		if (!has_tag(rx->mem,
-			    index_of_addr(rx->mem, descs[rx->ring.cons & rx->ring.mask].addr),
-			    taken))
+	for (; ready != 0; ready--, rx->ring.cons++) {
+		const struct xdp_desc *d = &descs[rx->ring.cons & rx->ring.mask];
+
+		if (!has_tag(rx->mem, index_of_addr(rx->mem, d->addr), taken))
 			break;
+		rx->q->skip = (d->options & XDP_PKT_CONTD) != 0;
+	}
+	/* release: what is to be skipped is known before the ring moves */
 	slabio_xdp_consumed(&rx->ring);
 }
 
@@ -204,7 +221,7 @@ slabio_xdp_rx_take(struct slabio_xdp_rx *rx, bool died)
 	rx->fill.prod = atomic_load_explicit(rx->fill.producer, memory_order_acquire);
 	rx->fill.cons = atomic_load_explicit(rx->fill.consumer, memory_order_acquire);
 	if (died) {
-		q->head = NULL;
+		give_up_packet(q);
 		settle_journal(rx);
 		skip_taken_descs(rx);
 		give_back_all(rx->mem, slabio_xdp_taken(rx->tag));
