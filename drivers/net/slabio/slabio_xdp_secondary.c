@@ -70,7 +70,8 @@ ask(const struct local_port *local, struct slabio_xdp_request *r, struct slabio_
 	const struct timespec limit = {.tv_sec = ASK_SECONDS};
 	struct rte_mp_msg msg = {.name = SLABIO_XDP_OFFER, .len_param = sizeof(*r)};
 	struct rte_mp_reply reply = {0};
-	int ret, i;
+	bool whole;
+	int ret, m, i;
 
 	r->port = (uint16_t)(local - locals);
 	strcpy(r->name, local->name);
@@ -80,19 +81,19 @@ ask(const struct local_port *local, struct slabio_xdp_request *r, struct slabio_
 	pthread_mutex_unlock(&lock);
 	if (ret != 0)
 		return ret;
-	ret = -ETIMEDOUT;
-	if (reply.nb_received == 1 && reply.msgs[0].len_param == sizeof(*a)) {
+	whole = reply.nb_received == 1 && reply.msgs[0].len_param == sizeof(*a);
+	if (whole)
 		memcpy(a, reply.msgs[0].param, sizeof(*a));
-		ret = a->err;
-		for (i = 0; i < reply.msgs[0].num_fds; i++)
+	ret = whole ? a->err : -ETIMEDOUT;
+	for (m = 0; m < reply.nb_received; m++)
+		for (i = 0; i < reply.msgs[m].num_fds; i++)
 			if (ret == 0 && i < 2) {
-				fds[i] = reply.msgs[0].fds[i];
+				fds[i] = reply.msgs[m].fds[i];
 				/* a program that this process starts would keep the sockets */
 				(void)fcntl(fds[i], F_SETFD, FD_CLOEXEC);
 			} else {
-				close(reply.msgs[0].fds[i]);
+				close(reply.msgs[m].fds[i]);
 			}
-	}
 	free(reply.msgs);
 	return ret;
 }
