@@ -73,7 +73,11 @@ int
 slabio_xdp_intr_enable(struct rte_eth_dev *eth, uint16_t queue)
 {
 	struct slabio_xdp_port *port = eth->process_private;
+	struct slabio_xdp_rx *rx = &port->queues[queue].rx;
 
-	(void)slabio_xdp_refill(&port->queues[queue].rx);
+	/* relaxed: only this process writes its own name there */
+	if (atomic_load_explicit(&rx->q->poll.owner, memory_order_relaxed) == SLABIO_PRIMARY ||
+		slabio_xdp_rx_take_back(rx))
+		(void)slabio_xdp_refill(rx);
 	return 0;
 }
