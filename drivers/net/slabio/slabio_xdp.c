@@ -44,7 +44,8 @@ args_of(const struct rte_eth_dev *eth)
 
 /*
  * Whether the application still has a pool: that of a queue that was released meanwhile may be gone.
- * Then the socket waits until the queue is set up again, or the port is closed.
+ * Then the socket waits until the queue is set up again; if that is with another pool, nobody is left
+ * to give mbufs back to.
  */
 static bool
 has_pool(const struct rte_eth_dev *eth, const struct rte_mempool *mp)
@@ -60,7 +61,7 @@ has_pool(const struct rte_eth_dev *eth, const struct rte_mempool *mp)
 
 /* False: some are kept. Under slabio_xdp_lock. */
 static bool
-close_kept(struct rte_eth_dev *eth)
+close_kept(struct rte_eth_dev *eth, bool starting)
 {
 	struct slabio_xdp_port *port = port_of(eth);
 	bool all = true;
@@ -72,6 +73,10 @@ close_kept(struct rte_eth_dev *eth)
 		if (q->fd < 0 || !q->kept)
 			continue;
 		port->peers.held = slabio_peers_hold(&port->peers);
+		if (!has_pool(eth, q->mem->mp) && starting && !port->peers.held) {
+			slabio_xdp_socket_abandon(q);
+			continue;
+		}
 		if (!has_pool(eth, q->mem->mp) ||
 			!slabio_xdp_socket_close(
 				q, eth->data->name, port->netif.index, args_of(eth)->xsk_socket)) {
@@ -91,7 +96,7 @@ check_kept(void *arg)
 	bool all;
 
 	pthread_mutex_lock(&slabio_xdp_lock);
-	all = close_kept(arg);
+	all = close_kept(arg, false);
 	pthread_mutex_unlock(&slabio_xdp_lock);
 	if (!all)
 		rte_eal_alarm_set(KEPT_CHECK_US, check_kept, arg);
@@ -103,7 +108,7 @@ wait_for_kept(struct rte_eth_dev *eth)
 {
 	unsigned int ms;
 
-	for (ms = 0; !close_kept(eth); ms++) {
+	for (ms = 0; !close_kept(eth, true); ms++) {
 		if (ms == KEPT_WAIT_MS) {
 			SLABIO_LOG(ERR,
 				"%s: cannot start: a secondary process that was stopped in the "
@@ -126,7 +131,7 @@ abandon_kept(struct rte_eth_dev *eth)
 
 	rte_eal_alarm_cancel(check_kept, eth);
 	pthread_mutex_lock(&slabio_xdp_lock);
-	if (!close_kept(eth))
+	if (!close_kept(eth, false))
 		for (i = 0; i < SLABIO_MAX_QUEUES; i++) {
 			any = any || port->queues[i].fd >= 0;
 			slabio_xdp_socket_abandon(&port->queues[i]);
