@@ -159,6 +159,8 @@ static struct {
 	uint64_t bad_rx, bad_completions, oversize, delivered;
 	/* the frames of a packet whose last one has not come */
 	unsigned int pending[CHAIN_MAX], n_pending;
+	/* the rest of a packet that was given up follows */
+	bool skip;
 	/* what the next burst has to deliver, packet after packet */
 	unsigned int frames[BURST + CHAIN_MAX], segs[BURST], n_frames, n_packets;
 } model;
@@ -249,6 +251,11 @@ predict_rx(uint16_t n)
 		if (model.n_pending == CHAIN_MAX) {
 			model.oversize++;
 			model.n_pending = 0;
+			model.skip = true;
+		}
+		if (model.skip) {
+			model.skip = (d->options & XDP_PKT_CONTD) != 0;
+			continue;
 		}
 		model.pending[model.n_pending++] = (unsigned int)frame;
 		if (d->options & XDP_PKT_CONTD)
