@@ -412,16 +412,6 @@ step_begin(pid_t pid)
 	return -ENOSYS;
 }
 
-void
-step_first(pid_t pid, bool on)
-{
-	const struct sched_param param = {.sched_priority = on ? 1 : 0};
-	const int policy = on ? SCHED_RR | SCHED_RESET_ON_FORK : SCHED_OTHER;
-
-	if (sched_setscheduler(0, policy, &param) == 0)
-		sched_setscheduler(pid, policy, &param);
-}
-
 int
 step_record(pid_t pid, struct step_trace *trace, const char **what)
 {
