@@ -32,9 +32,6 @@
 
 #include "slab_private.h"
 
-/* The creator of a segment is its member in slot 0, generation 1. */
-#define SLAB_CREATOR SIO_MEMBER_NAME(0, 1)
-
 static _Atomic uint64_t slab_overlap_times;
 
 static bool

@@ -139,6 +139,9 @@ bool slab_table_recover(void);
 /* slab_renew.c: what sio_pool_set_renew() wants, with the mempool as its argument. */
 void slab_renew(void *object, void *mempool);
 
+/* The creator of a segment is its member in slot 0, generation 1. */
+#define SLAB_CREATOR SIO_MEMBER_NAME(0, 1)
+
 /* ---- slab_cache.c: the caches that the mempool library keeps ---- */
 
 /* Creator, before others can find the mempool: caches of lcores that are not its own are off. */

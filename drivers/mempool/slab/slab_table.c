@@ -166,8 +166,7 @@ slab_pool_is_freed(const struct sio_pool *pool)
 	struct sio_segment *segment = sio_pool_segment(pool);
 	struct stat st;
 
-	/* the creator of a segment is its member in slot 0, generation 1 */
-	if (sio_member_state(segment, SIO_MEMBER_NAME(0, 1)) != SIO_MEMBER_FREE)
+	if (sio_member_state(segment, SLAB_CREATOR) != SIO_MEMBER_FREE)
 		return false;
 	/* who frees a pool removes its name */
 	return fstat(sio_segment_fd(segment), &st) != 0 || st.st_nlink == 0;
