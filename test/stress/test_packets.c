@@ -96,7 +96,7 @@ ring_new(enum sio_rbuff_role role)
 
 struct work {
 	struct sio_rbuff *ring;
-	atomic_bool stop;
+	atomic_bool stop, ended;
 };
 
 static void *
@@ -107,6 +107,7 @@ write_on(void *arg)
 
 	for (uint32_t packet = 0; !atomic_load(&work->stop); packet++)
 		write_packet(work->ring, 0, packet, &seed);
+	atomic_store(&work->ended, true);
 	return NULL;
 }
 
@@ -125,13 +126,12 @@ a_reader_beside_a_writer_finds_whole_packets_only(void **state)
 		for (int i = 0; i < 1000; i++)
 			read_packets(&r);
 	atomic_store(&work.stop, true);
-	/* it may wait for room for its last one */
-	for (int i = 0; i < 2; i++) {
-		while (read_packets(&r) > 0)
-			;
-		if (i == 0)
-			assert_int_equal(pthread_join(thread, NULL), 0);
-	}
+	/* it may begin another packet before it sees that, and wait for room for it */
+	while (!atomic_load(&work.ended))
+		read_packets(&r);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	while (read_packets(&r) > 0)
+		;
 	assert_true(r.packets > 10);
 	sio_rbuff_detach(r.ring);
 	sio_rbuff_destroy(work.ring);
