@@ -12,26 +12,15 @@
 
 #define PITCH 128u
 
-/* A pool of blocks of 100 bytes whose first runs of that size are set aside. */
+/* A pool whose first runs of that size are set aside. */
 static struct sio_pool *
 region_pool(const char *name, uint32_t n, uint32_t size, uint32_t runs, uint32_t flags)
 {
-	struct sio_pool_opts opts = {
-		.sz = sizeof(opts),
-		.name = name,
-		.n_blocks = n,
-		.block_size = 100,
-		.magazine_size = 8,
-		.max_shards = 8,
-		.flags = flags,
-		.backing = SIO_BACKING_MEMFD,
-		.contig_size = size,
-		.contig_runs = runs,
-	};
-	struct sio_pool *pool;
+	struct sio_pool_opts opts = unit_pool_opts(name, n, 8, 8, flags);
 
-	assert_int_equal(sio_pool_create(&opts, &pool), 0);
-	return pool;
+	opts.contig_size = size;
+	opts.contig_runs = runs;
+	return unit_pool_create(&opts);
 }
 
 static void

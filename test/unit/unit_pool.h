@@ -13,11 +13,12 @@
 #include <slabio/pool.h>
 
 /** A pool with a payload of its own; magazine_size and max_shards 0: as the library chooses. */
-static inline struct sio_pool *
-unit_pool(const char *name, uint32_t n, uint32_t magazine_size, uint32_t max_shards, uint32_t flags)
+static inline struct sio_pool_opts
+unit_pool_opts(
+	const char *name, uint32_t n, uint32_t magazine_size, uint32_t max_shards, uint32_t flags)
 {
-	struct sio_pool_opts opts = {
-		.sz = sizeof(opts),
+	return (struct sio_pool_opts){
+		.sz = sizeof(struct sio_pool_opts),
 		.name = name,
 		.n_blocks = n,
 		.block_size = 100,
@@ -26,10 +27,23 @@ unit_pool(const char *name, uint32_t n, uint32_t magazine_size, uint32_t max_sha
 		.flags = flags,
 		.backing = SIO_BACKING_MEMFD,
 	};
+}
+
+static inline struct sio_pool *
+unit_pool_create(const struct sio_pool_opts *opts)
+{
 	struct sio_pool *pool;
 
-	assert_int_equal(sio_pool_create(&opts, &pool), 0);
+	assert_int_equal(sio_pool_create(opts, &pool), 0);
 	return pool;
+}
+
+static inline struct sio_pool *
+unit_pool(const char *name, uint32_t n, uint32_t magazine_size, uint32_t max_shards, uint32_t flags)
+{
+	const struct sio_pool_opts opts = unit_pool_opts(name, n, magazine_size, max_shards, flags);
+
+	return unit_pool_create(&opts);
 }
 
 static inline struct sio_audit_report
