@@ -212,8 +212,7 @@ survivors_go_on_after_kills_and_have_no_block_twice(void **state)
 				.inherited = pool};
 			pids[i] = unit_fork(worker, &jobs[i]);
 		}
-		while (atomic_load(&board->ready) < PROCESSES)
-			usleep(100);
+		unit_wait_until(atomic_load(&board->ready) == PROCESSES);
 		usleep(round * 500);
 		unit_kill(pids[0]);
 		usleep(2000);

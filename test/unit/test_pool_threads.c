@@ -378,8 +378,7 @@ a_take_of_more_than_there_is_takes_nothing_from_other_threads(void **state)
 	(void)state;
 	atomic_store(&act, 0);
 	assert_int_equal(pthread_create(&thread, NULL, ten_in_a_shard, pool), 0);
-	while (atomic_load(&act) < 1)
-		usleep(100);
+	unit_wait_until(atomic_load(&act) == 1);
 	/* what is in the depot is taken away first */
 	while (sio_pool_take_one(pool, &blocks[0]) == 0 && sio_pool_free_count(pool) > 8)
 		;
@@ -431,8 +430,7 @@ a_pool_found_dry_without_a_shard_is_looked_at_again_with_one(void **state)
 	(void)state;
 	atomic_store(&act, 0);
 	assert_int_equal(pthread_create(&thread, NULL, the_only_shard_for_a_while, pool), 0);
-	while (atomic_load(&act) < 1)
-		usleep(100);
+	unit_wait_until(atomic_load(&act) == 1);
 	for (; sio_pool_take(pool, &held[n], 1) == 0; n++)
 		calls++;
 	for (; calls < HAND_CALLS - 1; calls++)

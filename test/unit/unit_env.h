@@ -161,6 +161,18 @@ unit_kill(pid_t pid)
 	assert_int_equal(unit_wait(pid), 128 + SIGKILL);
 }
 
+/** Waits until the condition holds, which another thread or process sees to; fails the test after 20 seconds. */
+#define unit_wait_until(condition)                                                   \
+	do {                                                                         \
+		const uint64_t until_ = sio_now_ns() + UINT64_C(20000000000);        \
+                                                                                     \
+		while (!(condition)) {                                               \
+			if (sio_now_ns() > until_)                                   \
+				fail_msg("not so after 20 seconds: %s", #condition); \
+			usleep(100);                                                 \
+		}                                                                    \
+	} while (0)
+
 /** A pipe on which one process tells another that it is as far as that. */
 struct unit_gate {
 	int fd[2];
