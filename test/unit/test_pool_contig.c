@@ -605,20 +605,20 @@ forked_children_join_and_observers_may_not_take(void **state)
 
 /* ---- all at once ---- */
 
-enum { BLOCKS = 256, RUN = 48, RUNS = 4, WORKERS = 4, QUEUE = 64 };
+enum { BLOCKS = 256, RUN = 48, RUNS = 4, WORKERS = 4, QUEUE = 64, ROUNDS = 20000 };
 
 /* Who has which block, and where workers leave single blocks for others to give back. */
 struct board {
 	_Atomic uint32_t owner[BLOCKS];
 	_Atomic uint32_t queue[QUEUE]; /* handle + 1 */
-	atomic_uint faults, runs, dry;
+	atomic_uint faults, runs, dry, ready;
 };
 
 struct worker {
 	struct board *board;
 	struct sio_pool *pool;
 	const char *name;
-	unsigned int seed;
+	unsigned int seed, rounds;
 	bool passes;
 };
 
@@ -661,7 +661,7 @@ work(void *arg)
 	uint32_t first, others[16], n;
 	unsigned int seed = w->seed;
 
-	for (unsigned int i = 0; i < 20000; i++) {
+	for (unsigned int i = 0; i < w->rounds; i++) {
 		n = (uint32_t)rand_r(&seed) % (RUN * 2) + 1;
 		if (sio_pool_take_contig(pool, n, &first) == 0) {
 			atomic_fetch_add(&w->board->runs, 1);
@@ -708,8 +708,11 @@ threads_have_no_block_twice_and_give_each_others_back(void **state)
 		pthread_t threads[WORKERS];
 
 		for (unsigned int i = 0; i < WORKERS; i++) {
-			w[i] = (struct worker){
-				.board = board, .pool = pool, .seed = i + 1, .passes = true};
+			w[i] = (struct worker){.board = board,
+				.pool = pool,
+				.seed = i + 1,
+				.rounds = ROUNDS,
+				.passes = true};
 			assert_int_equal(pthread_create(&threads[i], NULL, work, &w[i]), 0);
 		}
 		for (unsigned int i = 0; i < WORKERS; i++)
@@ -732,6 +735,10 @@ work_in_a_process(void *arg)
 
 	if (sio_pool_attach(w->name, &opts, &w->pool) != 0)
 		return 1;
+	/* who attaches later would recover, before the test has written down that one is dead */
+	atomic_fetch_add(&w->board->ready, 1);
+	while (atomic_load(&w->board->ready) < WORKERS)
+		usleep(100);
 	work(w);
 	sio_pool_detach(w->pool);
 	return 0;
@@ -753,12 +760,13 @@ processes_have_no_block_twice_and_the_killed_hold_up_nobody(void **state)
 			w[i] = (struct worker){.board = board,
 				.name = "processes",
 				.seed = i + 1,
+				/* one is there to be killed */
+				.rounds = exact && i == 0 ? UINT32_MAX : ROUNDS,
 				.passes = !exact};
 			pids[i] = unit_fork(work_in_a_process, &w[i]);
 		}
 		if (exact) {
-			while (atomic_load(&board->runs) < 500)
-				usleep(100);
+			unit_wait_until(atomic_load(&board->runs) >= 500);
 			unit_kill(pids[0]);
 			for (unsigned int b = 0; b < BLOCKS; b++) {
 				uint32_t dead = w[0].seed | 1u << 31;
