@@ -491,7 +491,7 @@ one_burial_of_many_threads_wins(void **state)
 	teardown(&f);
 }
 
-/* Joins and leaves until the gate says stop; its states are watched meanwhile. */
+/* Joins and leaves until the gate says stop, says when it is at it; its states are watched meanwhile. */
 static int
 churn_fn(void *arg)
 {
@@ -504,7 +504,8 @@ churn_fn(void *arg)
 		if (seg_attach("m", &seg) < 0)
 			return 1;
 		sio_segment_detach(seg);
-		n++;
+		if (n++ == 0)
+			unit_gate_open(&gate[0]);
 	}
 	return n > 0 ? 0 : 2;
 }
@@ -512,16 +513,19 @@ churn_fn(void *arg)
 static void
 a_living_member_never_looks_dead(void **state)
 {
-	uint64_t end = sio_now_ns() + UINT64_C(500000000);
 	struct sio_member_info info;
 	struct fixture f;
 	pid_t pid[2];
 	unsigned int n;
+	uint64_t end;
 
 	(void)state;
 	setup(&f);
 	pid[0] = unit_fork(churn_fn, f.gate);
 	pid[1] = unit_fork(churn_fn, f.gate);
+	assert_true(unit_gate_pass(&f.gate[0]));
+	assert_true(unit_gate_pass(&f.gate[0]));
+	end = sio_now_ns() + UINT64_C(500000000);
 	while (sio_now_ns() < end) {
 		for (n = 1; n < 4; n++) {
 			if (sio_member_get(f.seg, n, &info) == 0)
