@@ -5,7 +5,6 @@
 /* What one worker does. */
 
 #include "stress.h"
-#include <sched.h>
 #include <sys/syscall.h>
 #include <time.h>
 
@@ -143,6 +142,15 @@ give(struct worker *w, uint32_t n)
 	count(&w->counts->ops, 1);
 }
 
+/* A sleep, not a yield: Linux (6.18 at least) puts off who yields often for seconds. */
+static void
+let_others_run(void)
+{
+	const struct timespec t = {.tv_nsec = 1000};
+
+	nanosleep(&t, NULL);
+}
+
 static void
 roam(struct worker *w)
 {
@@ -152,7 +160,7 @@ roam(struct worker *w)
 		room = BURST;
 	if (room > 0 && pick(w, 2) != 0) {
 		if (!take(w, pick(w, 4) == 0 ? 1 : pick(w, room) + 1) && w->n_held == 0)
-			sched_yield();
+			let_others_run();
 	} else {
 		give(w, pick(w, w->n_held + 1));
 	}
@@ -175,7 +183,7 @@ drain(struct worker *w)
 		w->held[other] = handle;
 	}
 	if (pick(w, 4) == 0)
-		sched_yield();
+		let_others_run();
 	while (w->n_held > 0)
 		give(w, pick(w, w->n_held) + 1);
 }
@@ -347,18 +355,16 @@ static _Thread_local timer_t interrupt_timer;
 static _Thread_local struct itimerspec interrupt_after;
 
 /*
- * Sleeps, so that another worker runs, and is interrupted again a while after it woke. Neither a
- * yield nor a periodic timer does: Linux (6.18 at least) puts off who yields often for seconds, and
- * who comes back to a signal that waits already never gets to its work.
+ * Lets another worker run, and is interrupted again a while after it woke. A periodic timer does
+ * not do: who comes back to a signal that waits already never gets to its work.
  */
 static void
 interrupted(int signal)
 {
-	struct timespec t = {.tv_nsec = 1000};
 	int error = errno;
 
 	(void)signal;
-	nanosleep(&t, NULL);
+	let_others_run();
 	timer_settime(interrupt_timer, 0, &interrupt_after, NULL);
 	errno = error;
 }
