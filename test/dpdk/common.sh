@@ -1,5 +1,8 @@
-# SPDX-License-Identifier: BSD-3-Clause shellcheck shell=sh disable=SC2034 Sourced by the scripts
-# of this folder: a place of its own for each run, and what it leaves behind removed.
+# SPDX-License-Identifier: BSD-3-Clause
+# shellcheck shell=sh disable=SC2034
+#
+# Sourced by the scripts of this folder: a place of its own for each run, and what it leaves behind
+# removed.
 
 skip() {
 	echo "SKIP: $*"
@@ -10,6 +13,13 @@ fail() {
 	echo "FAIL: $*" >&2
 	[ -n "${LOG:-}" ] && [ -s "$LOG" ] && tail -n 40 "$LOG" >&2
 	exit 1
+}
+
+# need PROGRAM...
+need() {
+	for program in "$@"; do
+		command -v "$program" >/dev/null || skip "$program is not installed"
+	done
 }
 
 # pids of what a script has started in the background
@@ -48,7 +58,7 @@ left_files() {
 }
 
 # start_testpmd OPTION...: an interactive testpmd with its mbufs on slab, between two net_null ports, at
-# its prompt. What goes to descriptor 7 are its commands; it is $pid, and its output is in $LOG.
+# its prompt, for tell; it is $pid, and its output is in $LOG.
 start_testpmd() {
 	: >"$LOG" # the prompt of a run before may be in it
 	[ -p "$LOG.fifo" ] || mkfifo "$LOG.fifo" || fail "no fifo $LOG.fifo"
@@ -59,13 +69,30 @@ start_testpmd() {
 	pid=$!
 	PIDS=$pid
 	exec 7>"$LOG.fifo"
+	await_prompts 1
+	grep -q "preferred mempool ops selected: slab" "$LOG" || fail "testpmd is not on slab"
+}
+
+prompts() {
+	grep -o "testpmd> " "$LOG" | wc -l
+}
+
+# until testpmd has shown its prompt so many times; what it prints comes later, a buffer at a time
+await_prompts() {
 	i=0
-	until grep -q "^testpmd>" "$LOG" || [ $i -ge 200 ]; do
-		kill -0 $pid 2>/dev/null || fail "testpmd ended at its start"
+	until [ "$(prompts)" -ge "$1" ]; do
+		kill -0 $pid 2>/dev/null || fail "testpmd ended instead of showing its prompt"
+		[ $i -lt 200 ] || fail "testpmd did not show its prompt within 20 s"
 		sleep 0.1
 		i=$((i + 1))
 	done
-	grep -q "preferred mempool ops selected: slab" "$LOG" || fail "testpmd is not on slab"
+}
+
+# tell COMMAND: until testpmd has done it
+tell() {
+	seen=$(prompts)
+	echo "$1" >&7
+	await_prompts $((seen + 1))
 }
 
 # ends it: well, with the driver content, and nothing left behind

@@ -22,7 +22,7 @@ shift $((OPTIND - 1))
 plugin=$1
 shift
 
-command -v dpdk-test >/dev/null || skip "dpdk-test is not installed"
+need dpdk-test
 setup_run stock
 check_plugin "$plugin"
 

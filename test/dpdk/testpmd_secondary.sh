@@ -15,9 +15,7 @@ plugin=$1
 preload=$2
 mbufs=8192
 
-command -v dpdk-testpmd >/dev/null || skip "dpdk-testpmd is not installed"
-command -v dpdk-proc-info >/dev/null || skip "dpdk-proc-info is not installed"
-command -v dpdk-pdump >/dev/null || skip "dpdk-pdump is not installed"
+need dpdk-testpmd dpdk-proc-info dpdk-pdump
 setup_run testpmd
 check_plugin "$plugin"
 [ "$(huge_free_mb)" -ge 200 ] ||
@@ -63,14 +61,13 @@ for cache in 0 128; do
 		{ cat "$LOG.info" >&2; fail "dpdk-proc-info reads \"$free\" free of $mbufs"; }
 	[ "$free" -eq $mbufs ] || fail "before the start $free of $mbufs are free"
 
-	echo start >&7
+	tell start
 	sleep 1
 	count >/dev/null || { cat "$LOG.info" >&2; fail "dpdk-proc-info fails beside forwarding"; }
 	capture_start
 	sleep 1
 	kill -0 $pid 2>/dev/null || fail "testpmd ended beside dpdk-pdump"
-	echo stop >&7
-	sleep 1
+	tell stop
 	capture_end >"$LOG.captured"
 	captured=$(cat "$LOG.captured")
 	[ "${captured:-0}" -gt 0 ] || { tail "$LOG.pdump" >&2; fail "dpdk-pdump captured nothing"; }

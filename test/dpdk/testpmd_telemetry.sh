@@ -12,9 +12,7 @@ set -u
 plugin=$1
 mbufs=8192
 
-command -v dpdk-testpmd >/dev/null || skip "dpdk-testpmd is not installed"
-command -v dpdk-telemetry.py >/dev/null || skip "dpdk-telemetry.py is not installed"
-command -v python3 >/dev/null || skip "python3 is not installed"
+need dpdk-testpmd dpdk-telemetry.py python3
 setup_run telemetry
 check_plugin "$plugin"
 SLABIO_CONFIG=$2
@@ -22,15 +20,19 @@ export SLABIO_CONFIG
 memory=
 [ "$(huge_free_mb)" -ge 200 ] || memory="--no-huge -m 256"
 
-# asks, and checks the replies by python statements in which r is the list of them
-ask() {
+# whether python statements hold for the replies, in which r is the list of them
+holds() {
 	printf '%b' "$1" | timeout -k 5 20 dpdk-telemetry.py -f "$PREFIX" >"$LOG.json" 2>&1 ||
 		fail "dpdk-telemetry.py: $(cat "$LOG.json")"
-	python3 - "$LOG.json" "$2" <<-'END' || fail "replies: $(cat "$LOG.json")"
+	python3 - "$LOG.json" "$2" <<-'END'
 		import json, sys
 		r = [list(json.loads(line).values())[0] for line in open(sys.argv[1])]
 		exec(sys.argv[2])
 	END
+}
+
+ask() {
+	holds "$1" "$2" || fail "replies: $(cat "$LOG.json")"
 }
 
 # shellcheck disable=SC2086 # options are several words
@@ -52,20 +54,23 @@ assert i['magazine_size'] == 64 and i['shards_max'] == 8
 assert i['flags'] == 'same_map,check' and i['members'] == 1
 assert i['magazines'] * i['magazine_size'] >= $mbufs
 "
-echo start >&7
-sleep 1
+tell start
+i=0
+until holds '/slab/shards,mb_pool_0\n' 'assert sum(s["taken"] for s in r[0].values()) > 100000' 2>/dev/null; do
+	[ $i -lt 100 ] || fail "nothing is forwarded: $(cat "$LOG.json")"
+	sleep 0.1
+	i=$((i + 1))
+done
 ask '/slab/shards,mb_pool_0\n/slab/info,mb_pool_0\n/slab/shards,mb_pool_0,1\n' "
 shards, i, rest = r
 keys = {'member', 'free', 'taken', 'given', 'exchanges', 'steals', 'put_back', 'lost', 'failures'}
 assert 1 <= len(shards) <= 8 and 'next' not in shards
 assert all(set(s) == keys for s in shards.values())
-assert sum(s['taken'] for s in shards.values()) > 100000
 assert sum(s['member'] == '0/1' for s in shards.values()) == i['shards_used']
 assert i['free'] + i['in_use'] == $mbufs
 assert set(rest) == set(shards) - {'0'}
 "
-echo stop >&7
-sleep 1
+tell stop
 ask '/slab/info,mb_pool_0\n/slab/shards,mb_pool_0\n/slab/info,none\n/slab/shards\n' "
 i, shards, none, nothing = r
 assert i['free'] == $mbufs and i['in_use'] == 0
