@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -317,6 +318,8 @@ be_secondary(uint32_t me)
 	struct rte_mbuf *pkts[BURST];
 	uint16_t n;
 
+	/* not on by itself, where its tracer is gone */
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	look_at(&v, me);
 	ptrace(PTRACE_TRACEME, 0, NULL, NULL);
 	raise(SIGSTOP);
