@@ -556,14 +556,31 @@ contiguous_blocks_that_a_killed_secondary_held_are_there_and_new_again(void **st
 	rte_mempool_free(mp);
 }
 
+/* Recovers as soon as there is somebody to recover. */
+static int
+recover_dead(const char *name, struct sio_recover_report *report)
+{
+	const struct sio_pool_attach_opts opts = {
+		.sz = sizeof(opts), .no_payload = true, .no_recover = true};
+	const uint64_t until = sio_now_ns() + UINT64_C(20000000000);
+	struct sio_pool *pool;
+	int rc = sio_pool_attach(name, &opts, &pool);
+
+	if (rc != 0)
+		return rc;
+	do {
+		rc = sio_pool_recover(pool, report);
+	} while (rc == 0 && report->dead_members == 0 && sio_now_ns() < until);
+	sio_pool_detach(pool);
+	return rc;
+}
+
 static void
 objects_to_be_renewed_wait_for_who_can(void **state)
 {
-	const struct sio_pool_attach_opts opts = {.sz = sizeof(opts), .no_payload = true};
 	struct rte_mempool *mp = test_pool("exact_wait", OBJECTS, 64, 0, 0);
 	struct test_child child = test_secondary_start("hold", "exact_wait");
 	struct sio_recover_report report;
-	struct sio_pool *pool;
 	char name[SIO_NAME_LEN];
 	int status;
 	pid_t pid;
@@ -571,19 +588,15 @@ objects_to_be_renewed_wait_for_who_can(void **state)
 	(void)state;
 	test_secondary_ready(&child);
 	snprintf(name, sizeof(name), "dpdk.%s.exact_wait", test_file_prefix());
-	/* not the primary, which could renew */
+	/* not the primary, which could renew: it stands still meanwhile, and its watch with it */
 	pid = fork();
 	if (pid == 0) {
+		kill(getppid(), SIGSTOP);
 		kill(child.pid, SIGKILL);
-		while (waitpid(child.pid, NULL, 0) < 0 && errno == EINTR)
-			;
-		do {
-			if (sio_pool_attach(name, &opts, &pool) != 0 ||
-				sio_pool_recover(pool, &report) != 0)
-				_exit(1);
-			sio_pool_detach(pool);
-		} while (report.dead_members == 0);
-		_exit(report.unrenewed == HANDOVER && report.blocks_hands == 0 ? 0 : 2);
+		status = recover_dead(name, &report);
+		kill(getppid(), SIGCONT);
+		_exit(status == 0 && report.unrenewed == HANDOVER && report.blocks_hands == 0 ? 0
+											      : 1);
 	}
 	assert_true(pid > 0);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
