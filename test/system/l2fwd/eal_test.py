@@ -130,7 +130,7 @@ def killed_eal_workers_lose_only_what_was_in_their_hands(lab):
 def all_workers_killed_at_once_leave_nothing_behind(lab):
     frames = make(lab, 40000, 300, 44, sizes=(64, 200))
     l2fwd, workers = started(lab, 1, 2, LOSSLESS)
-    time.sleep(0.05)
+    lab.wait_for_traffic()
     for worker in workers:
         worker.send(signal.SIGKILL)
     stats = settled(lab, l2fwd)
@@ -172,7 +172,7 @@ def killed_eal_workers_of_a_conservative_pool_leave_a_quarantine(lab):
 def stopped_eal_worker_stops_nobody(lab):
     frames = make(lab, 30000, 300, 37, sizes=(64, 200))
     l2fwd, workers = started(lab, 0, 2, ["--ring-size", "256", "--backpressure", "1500"], exit_idle=False)
-    time.sleep(0.1)
+    lab.wait_for_traffic()
     workers[0].send(signal.SIGSTOP)
     l2fwd.wait_for("worker 0 (pid %d) stands still" % workers[0].pid)
     time.sleep(0.2)
@@ -203,7 +203,7 @@ def eal_worker_stopped_for_good_holds_up_no_end(lab):
 def workers_of_both_kinds_end_when_l2fwd_is_killed_and_it_starts_again(lab):
     make(lab, 60000, 100, 39, sizes=(64, 200))
     l2fwd, workers = started(lab, 1, 2, LOSSLESS)
-    time.sleep(0.05)
+    lab.wait_for_traffic()
     l2fwd.send(signal.SIGKILL)
     l2fwd.end()
     killed = time.monotonic()

@@ -3,6 +3,7 @@
 """Runs slabio-l2fwd and slabio-worker for the tests, with names of their own, and cleans up after them."""
 
 import argparse
+import contextlib
 import glob
 import json
 import os
@@ -136,6 +137,13 @@ class Lab:
                           ["-p", ports, "--exit-idle", "0.3", "--stats-file", self.path("stats")]
                           + options)
 
+    def wait_for_traffic(self):
+        """Until some of what is sent to out.pcap is in that file: workers have packets by then."""
+        until = time.monotonic() + WAIT_S
+        while not os.path.exists(self.path("out.pcap")) or os.path.getsize(self.path("out.pcap")) <= 24:
+            check(time.monotonic() < until, "nothing was sent within %d s", WAIT_S)
+            time.sleep(0.002)
+
     def worker(self, *options):
         return self.run([self.args.worker, "--attach", self.name] + list(options))
 
@@ -163,6 +171,10 @@ class Lab:
         deadline = time.monotonic() + 3
         while self._workers_left() and time.monotonic() < deadline:
             time.sleep(0.05)
+        # unless they hang, or a test that failed has left them stopped
+        for pid in self._workers_left():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         if self.huge is not None:
             subprocess.run(["umount", "-l", self.huge], check=False)
         for path in [self.dir, self.runtime, "/var/run/dpdk/" + self.prefix]:
@@ -171,17 +183,15 @@ class Lab:
             os.unlink(path)
 
     def _workers_left(self):
+        """Processes with this lab's runtime folder."""
         key = ("SLABIO_RUNTIME_DIR=" + self.runtime).encode()
+        found = []
         for environ in glob.glob("/proc/[0-9]*/environ"):
-            if environ == "/proc/%d/environ" % os.getpid():
-                continue
-            try:
-                with open(environ, "rb") as f:
-                    if key in f.read().split(b"\0"):
-                        return True
-            except OSError:
-                pass
-        return False
+            pid = int(environ.split("/")[2])
+            with contextlib.suppress(OSError), open(environ, "rb") as f:
+                if pid != os.getpid() and key in f.read().split(b"\0"):
+                    found.append(pid)
+        return found
 
 
 def interrupted(sig, frame):
