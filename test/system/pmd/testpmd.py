@@ -8,6 +8,7 @@ import os
 import re
 import select
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -277,8 +278,15 @@ class Testpmd(Program):
         equal(self.finish(), 0, "exit status of testpmd")
 
 
+def interrupted(number, _):
+    """Everything is taken down on the way out."""
+    sys.exit(f"interrupted by signal {number}")
+
+
 def run(*tests):
     """Runs tests, or those named on the command line, and exits with the result of all."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, interrupted)
     wanted = sys.argv[1:]
     failed = skipped = 0
     for test in tests:

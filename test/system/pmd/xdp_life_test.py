@@ -38,6 +38,13 @@ def cross(pkts, what, order="flow"):
         check(not diff, f"{what}: {diff}")
 
 
+def quiet(pmd):
+    """Waits until what the senders left in the wires is through."""
+    before = None
+    while before != (before := [pmd.stats(port)["rx_good_packets"] for port in (0, 1)]):
+        time.sleep(0.2)
+
+
 @contextlib.contextmanager
 def traffic(name):
     """Packets, as fast as this process can send them, until the end."""
@@ -186,7 +193,7 @@ def two_threads_share_a_queue_pair(_):
                     a.send(pkts)
             pmd.wait_stats(0, "from one thread", rx_good_packets=1000, tx_good_packets=1000)
             pmd.wait_stats(1, "from the other", rx_good_packets=1000, tx_good_packets=1000)
-        time.sleep(0.2)  # what the sender left in the wire
+        quiet(pmd)
         cross(pkts, "afterwards")
         bad = {k: v for port in (0, 1) for k, v in pmd.stats(port).items() if re.search("bad_|invalid", k) and v}
         check(not bad, f"invalid addresses: {bad}")
@@ -311,7 +318,7 @@ def restarts_under_traffic_lose_no_mbuf(_):
                 done(pmd)
                 equal((program_of("a0"), program_of("b0")), (None, None), "programs")
         pmd.commands("port start all", "start")
-        time.sleep(0.2)  # what the senders left in the wires
+        quiet(pmd)
         cross(untagged(200), "afterwards")
         bad = {k: v for port in (0, 1) for k, v in pmd.stats(port).items() if re.search("bad_|invalid", k) and v}
         check(not bad, f"invalid addresses: {bad}")

@@ -173,17 +173,18 @@ def stop_in_a_burst(primary, start):
         equal(primary.ask("stop"), "stopped 0", "stop")
         before = primary.numbers("free")[0]
         equal(primary.ask("start"), "started 0", "start")
-        second = start()
-        second.ask("poll 0 1")
-        with traffic("a1"), traffic("b1"):
-            wait_for(lambda: second.numbers("stats")[0] > 500, "traffic in the secondary")
-            time.sleep(0.003 * i)
-            os.kill(second.child.pid, signal.SIGSTOP)
-            primary.messages()
-            equal(primary.ask("stop"), "stopped 0", "stop")
-        if "in the middle of a burst" in "".join(primary.messages()):
-            return second, before
-        second.__exit__(None, None, None)
+        with contextlib.ExitStack() as stack:
+            second = stack.enter_context(start())
+            second.ask("poll 0 1")
+            with traffic("a1"), traffic("b1"):
+                wait_for(lambda: second.numbers("stats")[0] > 500, "traffic in the secondary")
+                time.sleep(0.003 * i)
+                os.kill(second.child.pid, signal.SIGSTOP)
+                primary.messages()
+                equal(primary.ask("stop"), "stopped 0", "stop")
+            if "in the middle of a burst" in "".join(primary.messages()):
+                stack.pop_all()
+                return second, before
         equal(primary.ask("start"), "started 0", "start")
     raise Skip("a secondary was never stopped in the middle of a burst")
 
