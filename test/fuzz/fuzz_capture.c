@@ -17,11 +17,11 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include <rte_eal.h>
 #include <rte_errno.h>
 #include <rte_mbuf.h>
 
 #include "slabio_pcap.h"
+#include "fuzz_eal.h"
 
 #define MBUFS	   256
 #define ROOM	   (RTE_PKTMBUF_HEADROOM + 200)
@@ -37,14 +37,6 @@ static struct rte_eth_dev_data data = {.name = "net_slabio0", .dev_private = &de
 static struct rte_eth_dev eth = {.data = &data, .process_private = &port};
 static int file_in = -1, file_out = -1;
 static char path_in[64], path_out[64];
-
-#define expect(condition)                                                                        \
-	do {                                                                                     \
-		if (!(condition)) {                                                              \
-			fprintf(stderr, "%s:%d: expected %s\n", __FILE__, __LINE__, #condition); \
-			__builtin_trap();                                                        \
-		}                                                                                \
-	} while (0)
 
 static int
 memory_file(const char *name, char *path, size_t len)
@@ -77,19 +69,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv);
 int
 LLVMFuzzerInitialize(int *argc __rte_unused, char ***argv)
 {
-	char *eal[] = {(*argv)[0], (char *)"--no-huge", (char *)"--no-shconf", (char *)"--no-pci",
-		(char *)"--no-telemetry", (char *)"-m", (char *)"32", (char *)"--lcores=0",
-		(char *)"--log-level=1"};
-	char affinity[32];
-	unsigned int cpu;
-
-	/* the one this runs on, whichever it may use */
-	expect(getcpu(&cpu, NULL) == 0);
-	snprintf(affinity, sizeof(affinity), "--lcores=0@%u", cpu);
-	eal[7] = affinity;
-	expect(rte_eal_init(RTE_DIM(eal), eal) >= 0);
-	slabio_logtype = rte_log_register("pmd.net.slabio");
-	rte_log_set_level(slabio_logtype, RTE_LOG_EMERG);
+	fuzz_start_eal((*argv)[0]);
 	pool = make_pool();
 	expect(pool != NULL);
 	file_in = memory_file("fuzz-in", path_in, sizeof(path_in));

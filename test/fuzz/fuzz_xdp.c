@@ -16,9 +16,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <rte_eal.h>
-
 #include "slabio_xdp.h"
+#include "fuzz_eal.h"
 
 #define MBUFS	  160
 #define RING	  32
@@ -31,14 +30,6 @@
 
 int slabio_logtype;
 pthread_mutex_t slabio_xdp_lock = PTHREAD_MUTEX_INITIALIZER;
-
-#define expect(condition)                                                                        \
-	do {                                                                                     \
-		if (!(condition)) {                                                              \
-			fprintf(stderr, "%s:%d: expected %s\n", __FILE__, __LINE__, #condition); \
-			__builtin_trap();                                                        \
-		}                                                                                \
-	} while (0)
 
 /* ---- the input ---- */
 
@@ -115,19 +106,9 @@ int LLVMFuzzerInitialize(int *argc, char ***argv);
 int
 LLVMFuzzerInitialize(int *argc __rte_unused, char ***argv)
 {
-	char *eal[] = {(*argv)[0], (char *)"--no-huge", (char *)"--no-shconf", (char *)"--no-pci",
-		(char *)"--no-telemetry", (char *)"-m", (char *)"32", (char *)"--log-level=1",
-		(char *)"--lcores=0"};
-	char affinity[32];
-	unsigned int cpu, i;
+	unsigned int i;
 
-	/* the one this runs on, whichever it may use */
-	expect(getcpu(&cpu, NULL) == 0);
-	snprintf(affinity, sizeof(affinity), "--lcores=0@%u", cpu);
-	eal[RTE_DIM(eal) - 1] = affinity;
-	expect(rte_eal_init(RTE_DIM(eal), eal) >= 0);
-	slabio_logtype = rte_log_register("pmd.net.slabio");
-	rte_log_set_level(slabio_logtype, RTE_LOG_EMERG);
+	fuzz_start_eal((*argv)[0]);
 	kinds[0].mp = make_pool("packed", false);
 	kinds[1].mp = make_pool("pages", true);
 	kinds[2].mp = make_external_pool("external", 2176);
