@@ -58,19 +58,6 @@ eal_world_dir(void)
 	return dir;
 }
 
-static void __attribute__((noreturn, format(printf, 2, 3)))
-give_up(int status, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	printf(status == SKIPPED ? "SKIP: " : "FAIL: ");
-	vprintf(fmt, ap);
-	printf("\n");
-	va_end(ap);
-	exit(status);
-}
-
 static void
 remove_tree(const char *path)
 {
@@ -90,6 +77,20 @@ remove_tree(const char *path)
 	if (d != NULL)
 		closedir(d);
 	rmdir(path);
+}
+
+static void __attribute__((noreturn, format(printf, 2, 3)))
+give_up(int status, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	printf(status == SKIPPED ? "SKIP: " : "FAIL: ");
+	vprintf(fmt, ap);
+	printf("\n");
+	va_end(ap);
+	remove_tree(dir);
+	exit(status);
 }
 
 static void
