@@ -9,7 +9,6 @@
 
 #include <errno.h>
 #include <signal.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "pool/pool_private.h"
@@ -309,16 +308,8 @@ die(struct crash_scene *s)
 static void
 setup_dead(struct crash_scene *s)
 {
-	pid_t pid;
-	int status;
-
 	setup(s);
-	pid = fork();
-	crash_check(s, pid >= 0);
-	if (pid == 0)
-		die(s);
-	crash_check(s, waitpid(pid, &status, 0) == pid);
-	crash_check(s, WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+	crash_casualty(s, die);
 }
 
 static void

@@ -8,7 +8,6 @@
  */
 
 #include <signal.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "pool_scene.h"
@@ -39,16 +38,8 @@ die(struct crash_scene *s)
 static void
 setup(struct crash_scene *s)
 {
-	pid_t pid;
-	int status;
-
 	pool_scene_setup(s);
-	pid = fork();
-	crash_check(s, pid >= 0);
-	if (pid == 0)
-		die(s);
-	crash_check(s, waitpid(pid, &status, 0) == pid);
-	crash_check(s, WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+	crash_casualty(s, die);
 }
 
 /* A stopped recoverer keeps what it has in hand; nothing is to be had twice meanwhile. */

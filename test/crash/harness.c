@@ -180,21 +180,9 @@ fork_partner(struct crash_scene *s, int go[2])
 	_exit(0);
 }
 
-static void
-reap_clean(struct crash_scene *s, pid_t pid, const char *who)
-{
-	int status;
-
-	while (waitpid(pid, &status, 0) != pid)
-		;
-	if (WIFSIGNALED(status))
-		crash_fault(s, CRASH_WRONG, "%s crashed with signal %d", who, WTERMSIG(status));
-	if (WEXITSTATUS(status) != 0)
-		crash_fault(s, CRASH_WRONG, "%s ended with status %d", who, WEXITSTATUS(status));
-}
-
-void
-crash_successor(struct crash_scene *s, void (*fn)(struct crash_scene *s))
+/** A process of the survivor's that runs fn. */
+static pid_t
+fork_own(struct crash_scene *s, void (*fn)(struct crash_scene *s))
 {
 	pid_t parent = getpid(), pid = fork();
 
@@ -205,7 +193,42 @@ crash_successor(struct crash_scene *s, void (*fn)(struct crash_scene *s))
 	}
 	if (pid < 0)
 		crash_fault(s, CRASH_WRONG, "fork: %s", strerror(errno));
-	reap_clean(s, pid, "the successor");
+	return pid;
+}
+
+static int
+reap(pid_t pid)
+{
+	int status;
+
+	while (waitpid(pid, &status, 0) != pid)
+		;
+	return status;
+}
+
+static void
+reap_clean(struct crash_scene *s, pid_t pid, const char *who)
+{
+	int status = reap(pid);
+
+	if (WIFSIGNALED(status))
+		crash_fault(s, CRASH_WRONG, "%s crashed with signal %d", who, WTERMSIG(status));
+	if (WEXITSTATUS(status) != 0)
+		crash_fault(s, CRASH_WRONG, "%s ended with status %d", who, WEXITSTATUS(status));
+}
+
+void
+crash_successor(struct crash_scene *s, void (*fn)(struct crash_scene *s))
+{
+	reap_clean(s, fork_own(s, fn), "the successor");
+}
+
+void
+crash_casualty(struct crash_scene *s, void (*fn)(struct crash_scene *s))
+{
+	int status = reap(fork_own(s, fn));
+
+	crash_check(s, WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
 }
 
 static void
@@ -275,8 +298,7 @@ scene_main(struct crash_scene *s, const struct plan *plan)
 	move_victim(s, victim, plan);
 	if (s->mode != CRASH_STOP) {
 		kill(victim, SIGKILL);
-		while (waitpid(victim, NULL, 0) != victim)
-			;
+		reap(victim);
 	}
 	if (partner > 0) {
 		enter(s, PHASE_PARTNER);

@@ -225,6 +225,9 @@ crash_quarantined(struct crash_scene *s, uint64_t n)
 	atomic_store(&s->shared->quarantined, n);
 }
 
+/** Survivor: fn in a process that dies by SIGKILL in it, and is gone when this returns. */
+void crash_casualty(struct crash_scene *s, void (*fn)(struct crash_scene *s));
+
 /** Survivor: runs fn in a fresh process that comes after the victim, and waits for it. */
 void crash_successor(struct crash_scene *s, void (*fn)(struct crash_scene *s));
 
