@@ -191,17 +191,6 @@ audit_now(struct crash_scene *s)
 	return report;
 }
 
-static unsigned int
-owned_by(struct crash_scene *s, enum owner who)
-{
-	const struct pool_user *u = s->user;
-	unsigned int n = 0;
-
-	for (unsigned int i = 0; i < BLOCKS; i++)
-		n += atomic_load(&u->owner[i]) == who;
-	return n;
-}
-
 /* Holding nothing, with nobody else there: every block can be had. */
 static void
 all_there(struct crash_scene *s, const char *when)
@@ -228,7 +217,8 @@ survive(struct crash_scene *s, enum crash_how how)
 	work(s, 20);
 	take_everything(s);
 	if (how != CRASH_FINISHED)
-		crash_figure(s, BLOCKS - owned_by(s, SURVIVOR) - owned_by(s, VICTIM));
+		crash_figure(
+			s, BLOCKS - pool_scene_owned(s, SURVIVOR) - pool_scene_owned(s, VICTIM));
 	view_give(s, view.n);
 	sio_pool_thread_end(view.pool);
 }
@@ -242,7 +232,7 @@ recover(struct crash_scene *s)
 {
 	const struct contig_start *st = start_of(s);
 	struct sio_recover_report recovered, again;
-	unsigned int held = owned_by(s, VICTIM);
+	unsigned int held = pool_scene_owned(s, VICTIM);
 	struct sio_audit_report report;
 
 	crash_ok(s, sio_pool_recover(view.pool, &recovered));

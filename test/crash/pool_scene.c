@@ -305,8 +305,8 @@ pool_scene_partner(struct crash_scene *s, uint64_t round)
 		pool_scene_ways->leave(s);
 }
 
-static unsigned int
-owned_by(struct crash_scene *s, enum owner who)
+unsigned int
+pool_scene_owned(struct crash_scene *s, enum owner who)
 {
 	const struct pool_user *u = s->user;
 	unsigned int n = 0;
@@ -324,7 +324,7 @@ pool_scene_survive(struct crash_scene *s, enum crash_how how)
 
 	work(s, 20);
 	view_take_all(s);
-	missing = BLOCKS - owned_by(s, SURVIVOR) - owned_by(s, VICTIM);
+	missing = BLOCKS - pool_scene_owned(s, SURVIVOR) - pool_scene_owned(s, VICTIM);
 	if (how == CRASH_FINISHED) {
 		if (missing != 0)
 			crash_fault(s, CRASH_LOST, "%u blocks are missing with all alive", missing);
@@ -385,7 +385,7 @@ void
 pool_scene_recover(struct crash_scene *s)
 {
 	struct sio_audit_report report;
-	unsigned int held = owned_by(s, VICTIM), n;
+	unsigned int held = pool_scene_owned(s, VICTIM), n;
 
 	pool_scene_ways->recover(s);
 	report = audit_now(s);

@@ -109,6 +109,9 @@ void view_own(struct crash_scene *s, uint32_t handle);
 /** Writes down that the block is nobody's in particular: it is about to be given or passed on. */
 void view_disown(struct crash_scene *s, uint32_t handle);
 
+/** Blocks that are written down as that process's. */
+unsigned int pool_scene_owned(struct crash_scene *s, enum owner who);
+
 /** Who is dead owns nothing any more. */
 void pool_scene_disown_all(struct crash_scene *s, enum owner who);
 
