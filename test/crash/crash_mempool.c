@@ -126,64 +126,45 @@ CASE_FROM(joins, "mempool get, first of a process", prepare_first, op_get, fresh
 CASE_FROM(joins_held, "mempool get, first, conservative", prepare_first, op_get, fresh_held,
 	"sio_pool_attach", false);
 
-/* In CI those that take another way through the driver than crash_pool takes through the library. */
-#define KILL(c)                                              \
-	{                                                    \
-		&(c), CRASH_KILL, CRASH_DISTINCT, CRASH_DEEP \
-	}
-#define KILL_FULL(c)                                     \
-	{                                                \
-		&(c), CRASH_KILL, CRASH_NONE, CRASH_DEEP \
-	}
-#define STOP(c)                                              \
-	{                                                    \
-		&(c), CRASH_STOP, CRASH_DISTINCT, CRASH_DEEP \
-	}
-#define STOP_FULL(c)                                     \
-	{                                                \
-		&(c), CRASH_STOP, CRASH_NONE, CRASH_DEEP \
-	}
-#define BUSY_FULL(c)                                         \
-	{                                                    \
-		&(c), CRASH_BUSY, CRASH_NONE, CRASH_DISTINCT \
-	}
-
 int
 main(int argc, char **argv)
 {
+	/* compact: those that take another way through the driver than crash_pool takes in the library */
+	/* clang-format off */
 	static const struct crash_row rows[] = {
-		KILL(get_one),
-		KILL(put_one),
-		KILL(get_bulk),
-		KILL(get_bulk_held),
-		KILL(put_bulk),
-		KILL(put_bulk_held),
-		KILL(get_exchange),
-		KILL_FULL(get_over),
-		KILL(put_exchange),
-		KILL_FULL(put_exchange_held),
-		KILL(steal),
-		KILL_FULL(steal_held),
-		KILL_FULL(steal_few),
-		KILL(get_none),
-		KILL(stolen_get),
-		KILL_FULL(stolen_put),
-		KILL_FULL(get_no_shard),
-		KILL_FULL(put_no_shard),
-		KILL(forked),
-		KILL_FULL(joins),
-		KILL_FULL(joins_held),
-		STOP(get_bulk),
-		STOP(put_bulk),
-		STOP_FULL(get_exchange),
-		STOP_FULL(put_exchange),
-		STOP_FULL(steal),
-		STOP(stolen_get),
-		STOP_FULL(stolen_put),
-		BUSY_FULL(get_bulk),
-		BUSY_FULL(put_exchange),
-		BUSY_FULL(steal),
+		{&get_one, CRASH_KILL, CRASH_DISTINCT, CRASH_DEEP},
+		{&put_one, CRASH_KILL, CRASH_DISTINCT, CRASH_DEEP},
+		{&get_bulk, CRASH_KILL, CRASH_DISTINCT, CRASH_DEEP},
+		{&get_bulk_held, CRASH_KILL, CRASH_DISTINCT, CRASH_DEEP},
+		{&put_bulk, CRASH_KILL, CRASH_DISTINCT, CRASH_DEEP},
+		{&put_bulk_held, CRASH_KILL, CRASH_DISTINCT, CRASH_DEEP},
+		{&get_exchange, CRASH_KILL, CRASH_DISTINCT, CRASH_DEEP},
+		{&get_over, CRASH_KILL, CRASH_NONE, CRASH_DEEP},
+		{&put_exchange, CRASH_KILL, CRASH_DISTINCT, CRASH_DEEP},
+		{&put_exchange_held, CRASH_KILL, CRASH_NONE, CRASH_DEEP},
+		{&steal, CRASH_KILL, CRASH_DISTINCT, CRASH_DEEP},
+		{&steal_held, CRASH_KILL, CRASH_NONE, CRASH_DEEP},
+		{&steal_few, CRASH_KILL, CRASH_NONE, CRASH_DEEP},
+		{&get_none, CRASH_KILL, CRASH_DISTINCT, CRASH_DEEP},
+		{&stolen_get, CRASH_KILL, CRASH_DISTINCT, CRASH_DEEP},
+		{&stolen_put, CRASH_KILL, CRASH_NONE, CRASH_DEEP},
+		{&get_no_shard, CRASH_KILL, CRASH_NONE, CRASH_DEEP},
+		{&put_no_shard, CRASH_KILL, CRASH_NONE, CRASH_DEEP},
+		{&forked, CRASH_KILL, CRASH_DISTINCT, CRASH_DEEP},
+		{&joins, CRASH_KILL, CRASH_NONE, CRASH_DEEP},
+		{&joins_held, CRASH_KILL, CRASH_NONE, CRASH_DEEP},
+		{&get_bulk, CRASH_STOP, CRASH_DISTINCT, CRASH_DEEP},
+		{&put_bulk, CRASH_STOP, CRASH_DISTINCT, CRASH_DEEP},
+		{&get_exchange, CRASH_STOP, CRASH_NONE, CRASH_DEEP},
+		{&put_exchange, CRASH_STOP, CRASH_NONE, CRASH_DEEP},
+		{&steal, CRASH_STOP, CRASH_NONE, CRASH_DEEP},
+		{&stolen_get, CRASH_STOP, CRASH_DISTINCT, CRASH_DEEP},
+		{&stolen_put, CRASH_STOP, CRASH_NONE, CRASH_DEEP},
+		{&get_bulk, CRASH_BUSY, CRASH_NONE, CRASH_DISTINCT},
+		{&put_exchange, CRASH_BUSY, CRASH_NONE, CRASH_DISTINCT},
+		{&steal, CRASH_BUSY, CRASH_NONE, CRASH_DISTINCT},
 	};
+	/* clang-format on */
 
 	eal_world_start(argv, mempool_scene_config, NULL, NULL);
 	pool_scene_ways = &mempool_ways;

@@ -357,45 +357,30 @@ CASE(tx_many, "tx burst, exchange", prepare_tx, op_tx, sends_many, "sio_depot_gi
 CASE(tx_chains, "tx burst, chains", prepare_tx, op_tx, sends_chains, "slabio_pcap_writer_burst");
 CASE(forward, "rx burst and tx burst", prepare_rx, op_forward, loaded, "slabio_pcap_writer_burst");
 
-#define KILL(c)                                              \
-	{                                                    \
-		&(c), CRASH_KILL, CRASH_DISTINCT, CRASH_DEEP \
-	}
-#define KILL_FULL(c)                                     \
-	{                                                \
-		&(c), CRASH_KILL, CRASH_NONE, CRASH_DEEP \
-	}
-#define STOP_FULL(c)                                         \
-	{                                                    \
-		&(c), CRASH_STOP, CRASH_NONE, CRASH_DISTINCT \
-	}
-#define BUSY_FULL(c)                                         \
-	{                                                    \
-		&(c), CRASH_BUSY, CRASH_NONE, CRASH_DISTINCT \
-	}
-
 int
 main(int argc, char **argv)
 {
+	/* clang-format off */
 	static const struct crash_row rows[] = {
-		KILL(rx),
-		KILL_FULL(rx_held),
-		KILL_FULL(rx_refill),
-		KILL(rx_dry),
-		KILL_FULL(rx_chains),
-		KILL_FULL(rx_memory),
-		KILL_FULL(tx),
-		KILL_FULL(tx_held),
-		KILL(tx_many),
-		KILL(tx_chains),
-		KILL(forward),
-		STOP_FULL(rx),
-		STOP_FULL(rx_dry),
-		STOP_FULL(tx_many),
-		STOP_FULL(forward),
-		BUSY_FULL(rx),
-		BUSY_FULL(tx_many),
+		{&rx, CRASH_KILL, CRASH_DISTINCT, CRASH_DEEP},
+		{&rx_held, CRASH_KILL, CRASH_NONE, CRASH_DEEP},
+		{&rx_refill, CRASH_KILL, CRASH_NONE, CRASH_DEEP},
+		{&rx_dry, CRASH_KILL, CRASH_DISTINCT, CRASH_DEEP},
+		{&rx_chains, CRASH_KILL, CRASH_NONE, CRASH_DEEP},
+		{&rx_memory, CRASH_KILL, CRASH_NONE, CRASH_DEEP},
+		{&tx, CRASH_KILL, CRASH_NONE, CRASH_DEEP},
+		{&tx_held, CRASH_KILL, CRASH_NONE, CRASH_DEEP},
+		{&tx_many, CRASH_KILL, CRASH_DISTINCT, CRASH_DEEP},
+		{&tx_chains, CRASH_KILL, CRASH_DISTINCT, CRASH_DEEP},
+		{&forward, CRASH_KILL, CRASH_DISTINCT, CRASH_DEEP},
+		{&rx, CRASH_STOP, CRASH_NONE, CRASH_DISTINCT},
+		{&rx_dry, CRASH_STOP, CRASH_NONE, CRASH_DISTINCT},
+		{&tx_many, CRASH_STOP, CRASH_NONE, CRASH_DISTINCT},
+		{&forward, CRASH_STOP, CRASH_NONE, CRASH_DISTINCT},
+		{&rx, CRASH_BUSY, CRASH_NONE, CRASH_DISTINCT},
+		{&tx_many, CRASH_BUSY, CRASH_NONE, CRASH_DISTINCT},
 	};
+	/* clang-format on */
 
 	eal_world_start(argv, mempool_scene_config, devices, write_captures);
 	pool_scene_ways = &mempool_ways;
