@@ -330,17 +330,35 @@ make_all(void)
 	return true;
 }
 
+/* Waits until it has left by itself, and ends one that does not. @return its status */
+static int
+await_end(enum soak_role role)
+{
+	uint64_t until = sio_now_ns() + PATIENCE_NS;
+	int status = 0;
+
+	while (waitpid(pids[role], &status, WNOHANG) == 0) {
+		if (sio_now_ns() > until) {
+			sum.hung++;
+			note(soak_role_names[role], "does not leave");
+			kill(pids[role], SIGKILL);
+			until = UINT64_MAX;
+		}
+		usleep(50);
+	}
+	return status;
+}
+
 /* All leave in order. */
 static void
 stop_all(void)
 {
 	atomic_store(&soak->stop, 1);
 	for (int role = 0; role < SOAK_ROLES; role++) {
-		int status = 0;
+		int status;
 
 		kill(pids[role], SIGCONT);
-		while (waitpid(pids[role], &status, 0) < 0 && errno == EINTR)
-			;
+		status = await_end((enum soak_role)role);
 		if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
 			note(soak_role_names[role], "did not end well");
 		atomic_store(&soak->parked[role], 0);
