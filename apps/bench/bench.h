@@ -133,7 +133,8 @@ int bench_run_quietly(bench_run run, void *arg, double *value, unsigned int *dis
 uint64_t bench_cpu_ns(void);
 /*
  * Before and after what is measured, by the calling thread. With --realtime it runs before all
- * others of its CPU meanwhile. Never where threads share a CPU: the first one would have it for good.
+ * others of its CPU meanwhile. Never where threads share a CPU: the first one would have it for
+ * good.
  */
 void bench_first(bool crowded);
 void bench_as_others(void);

@@ -123,7 +123,9 @@ eal_args(const char *program, int n, char **argv)
 	if (!eal_has(n, argv, ANY_OF("--file-prefix", "--in-memory"))) {
 		snprintf(prefix, sizeof(prefix), "--file-prefix=slabio-bench-%d", (int)getpid());
 		eal_add(prefix);
-		/* either way nothing is left of it, but EAL refuses --in-memory without hugepages */
+		/*
+		 * either way nothing is left of it, but EAL refuses --in-memory without hugepages
+		 */
 		eal_add(eal_has(n, argv, ANY_OF("--no-huge")) ? "--no-shconf" : "--in-memory");
 	}
 	if (!eal_has(n, argv, ANY_OF("--log-level")))

@@ -18,8 +18,8 @@
  *   NAME.wS.I.back  ring from that worker: every element of the out ring, in the same order
  *
  * A slot is for one kind of worker. To one without DPDK a descriptor's handle is the block in the
- * payload segment. To an EAL secondary it is the mbuf's block in the slab pool, and both rings carry
- * the blocks of that pool.
+ * payload segment. To an EAL secondary it is the mbuf's block in the slab pool, and both rings
+ * carry the blocks of that pool.
  *
  * A slot is attached to in three steps: the worker puts its member name (in the control segment)
  * into claim by compare-and-swap, attaches the two rings of the incarnation named in claim, and

@@ -179,8 +179,8 @@ take_pinned_map(struct broker *b, const char *path)
 /* ---- serving ---- */
 
 /*
- * The file is the user's from now on. Who may write to its folder may have put another in its place,
- * or a link: only a socket is given away.
+ * The file is the user's from now on. Who may write to its folder may have put another in its
+ * place, or a link: only a socket is given away.
  */
 static int
 give_to(const char *path, const struct passwd *user)

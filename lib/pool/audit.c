@@ -3,8 +3,8 @@
  */
 
 /*
- * The audit walks every magazine and cell and meets each block that is in it. It only reads, and believes nothing it
- * reads.
+ * The audit walks every magazine and cell and meets each block that is in it. It only reads, and
+ * believes nothing it reads.
  *
  * On a live pool a block can move from one magazine to another while the walk is between the two.
  * So each magazine gets a stamp when it is read: its word, and its shard's epoch. Two meetings of

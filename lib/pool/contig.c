@@ -87,7 +87,9 @@ claim(struct sio_local *local, uint32_t c, uint32_t n)
 	for (done = 0; done < n; done++) {
 		uint64_t word = SIO_CELL_FREE;
 
-		/* acquire: what those wrote who had the blocks; partner: the release in release() */
+		/*
+		 * acquire: what those wrote who had the blocks; partner: the release in release()
+		 */
 		if (!atomic_compare_exchange_strong_explicit(&cells[done].word, &word,
 			    sio_cell_taking(local->member), memory_order_acquire,
 			    memory_order_relaxed))

@@ -162,8 +162,10 @@ claim_hinted(struct sio_local *local, unsigned int map, enum sio_want want, stru
 {
 	struct sio_pool *pool = local->pool;
 	uint32_t words = (pool->n_magazines + 63) / 64;
-	/* full ones: begin where this thread found the last one, so that threads spread; empty ones: lowest first,
-	 * so that the part of the magazines that walks must cover stays small */
+	/*
+	 * full ones: begin where this thread found the last one, so that threads spread; empty
+	 * ones: lowest first, so that the part of the magazines that walks must cover stays small
+	 */
 	uint32_t start = map == SIO_HINT_FULL ? local->walk / 64 % words : 0;
 
 	for (uint32_t i = 0; i < words; i++) {

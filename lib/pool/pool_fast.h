@@ -274,7 +274,9 @@ SIO_API int sio_fast_give_slow(struct sio_local *local, void *const *blocks, uns
  */
 SIO_API void sio_fast_remember(struct sio_pool *pool, uint64_t key);
 
-/** The calling thread's view of the pool with that key, which is not 0. @return NULL if it has none */
+/**
+ * The calling thread's view of the pool with that key, which is not 0. @return NULL if it has none
+ */
 SIO_INLINE struct sio_local *
 sio_fast_find(uint64_t key)
 {

@@ -16,7 +16,7 @@
  *     +----------------------------------+
  *     | shards   [max_shards]            |  128 bytes: who has it, is its owner inside, counters
  *     +----------------------------------+
- *     | hints    [2][hint_words]         |  one bit per magazine: has blocks / is empty, in the depot
+ *     | hints    [2][hint_words]         |  one bit per magazine in the depot: has blocks / is empty
  *     +----------------------------------+
  *     | magazines[n_magazines]           |  header line: word, count; then magazine_size entries
  *     +----------------------------------+
@@ -31,8 +31,8 @@
  *
  * Truth lies in four kinds of words only: the magazine words (whose are these handles), the holder
  * words (whose is this block, in exact pools with several members), the cells (which blocks of the
- * contiguous region are out) and the segment's member slots (who lives). Everything else is either written by the one thread that these words name, or a
- * hint.
+ * contiguous region are out) and the segment's member slots (who lives). Everything else is either
+ * written by the one thread that these words name, or a hint.
  *
  * Why there are always enough magazines. Every magazine is in the depot, or remembered by the one
  * thread that has it, or in the hand of an operation. Out of the depot at any time are, per shard
@@ -259,8 +259,8 @@ _Static_assert(sizeof(struct sio_shard) == 2 * SIO_CACHE_LINE, "two lines: hot a
 
 /** Blocks at addr + i * pitch, i below n, have the handles first + i. */
 struct sio_chunk {
-	uint64_t
-		addr; /**< in the creator's address space; own payload: offset in the payload segment */
+	uint64_t addr;	/**< in the creator's address space; own payload: offset in the payload
+			   segment */
 	uint64_t pitch; /**< bytes */
 	uint32_t first;
 	uint32_t n;

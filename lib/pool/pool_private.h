@@ -44,9 +44,9 @@ struct sio_map_chunk {
 struct sio_map {
 	struct sio_map *older; /**< kept until detach: a thread may still look at it */
 	uint32_t n_chunks;
-	uint32_t
-		announced; /**< what the header said; more than n_chunks if some cannot be used here */
-	uint32_t *by_address;	      /**< indices of chunk[], by base */
+	uint32_t announced;   /**< what the header said; more than n_chunks if some cannot be used
+			       here */
+	uint32_t *by_address; /**< indices of chunk[], by base */
 	struct sio_map_chunk chunk[]; /**< by first handle */
 };
 
@@ -238,7 +238,9 @@ void sio_local_init_hand(struct sio_pool *pool, struct sio_local *local, sio_mem
 /** Puts the blocks first to first + n - 1 into depot magazines. Creator only. */
 void sio_pool_populate(
 	struct sio_pool *pool, uint32_t first, uint32_t n, uintptr_t base, uint64_t pitch);
-/** Recovery: makes a block new where that is to be done, and gives it, by a view without a shard. */
+/**
+ * Recovery: makes a block new where that is to be done, and gives it, by a view without a shard.
+ */
 void sio_local_give_one(struct sio_local *local, uint32_t handle);
 /** Gives all magazines that the view remembers to the depot. Inside. */
 void sio_local_flush(struct sio_local *local);

@@ -9,8 +9,9 @@
  * at any later look. It says nothing about who has it: a living member may. So a marked block is
  * freed only when nobody but the freeing process is a member, and that process took none itself.
  *
- * Writers. The holder word, which such a pool does not use otherwise: 0 -> mark by recovery, mark ->
- * 0 by recovery and by who frees, mark -> the same of a later round by recovery; compare-and-swap.
+ * Writers. The holder word, which such a pool does not use otherwise: 0 -> mark by recovery, mark
+ * -> 0 by recovery and by who frees, mark -> the same of a later round by recovery;
+ * compare-and-swap.
  *
  * Rounds. Recoveries run beside each other, and one that was held up knows what was free when it
  * looked, not what is now: a block may have been taken since by one that died since. So each

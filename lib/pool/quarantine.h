@@ -24,7 +24,9 @@ void sio__mark_free(struct sio_recovery *r);
  */
 int sio__quarantine_update(struct sio_recovery *r);
 
-/** For tests: called, if set, when a recovery has looked what is free and not changed a mark yet. */
+/**
+ * For tests: called, if set, when a recovery has looked what is free and not changed a mark yet.
+ */
 extern void (*sio__quarantine_looked_hook)(void);
 
 #endif /* SIO_QUARANTINE_H */

@@ -9,17 +9,18 @@
  * the magazine again, is certain to see the thief's name; and the owner's last touch is visible to
  * the thief.
  *
- * Order. Swap in (compare-and-swap), barrier on the CPUs of the owners, load of the epoch. Partner: the
- * owner's store of the odd epoch, load of the word, ..., release of the even epoch (shard_enter,
- * sio_slot_mine, shard_leave). Let p be the owner's program point at which the barrier took effect.
- * Its stores before p are visible to the thief, its loads after p see the thief's name.
+ * Order. Swap in (compare-and-swap), barrier on the CPUs of the owners, load of the epoch. Partner:
+ * the owner's store of the odd epoch, load of the word, ..., release of the even epoch
+ * (shard_enter, sio_slot_mine, shard_leave). Let p be the owner's program point at which the
+ * barrier took effect. Its stores before p are visible to the thief, its loads after p see the
+ * thief's name.
  *   - Epoch even: p is outside, so each later operation looks at the word after p.
  *   - Epoch odd, and different later: the operation that was under way ended after p; the next one
- *   looks after p.
+ *     looks after p.
  *   - Epoch odd and unchanged: the owner may be at work on the magazine. The old word is put back,
- *   exactly as it
- *     was, and the owner, which remembers that word, has it again. But if the owner has seen the thief's name meanwhile, it
- *     has let go of the magazine and marked the thief's word; putting back then fails, and the magazine is the thief's.
+ *     exactly as it was, and the owner, which remembers that word, has it again. But if the owner has
+ *     seen the thief's name meanwhile, it has let go of the magazine and marked the thief's word;
+ *     putting back then fails, and the magazine is the thief's.
  *
  * An owner that is at work lets go by itself, soon: where that is seen, the round ends with it, and
  * the other magazines are put back.
@@ -81,8 +82,10 @@ swap_in(struct sio_local *local, uint32_t m, enum sio_want want, struct claimed 
 		return false;
 	mine = sio_mag_next(
 		word, sio_mag_owner(SIO_MAG_HAND, sio_mag_shard(word), local->member), 0);
-	/* seq_cst: with fencing owners and without the barrier, this and the load of the epoch must not pass each
-	 * other; partner: the exchange in shard_enter() */
+	/*
+	 * seq_cst: with fencing owners and without the barrier, this and the load of the epoch must
+	 * not pass each other; partner: the exchange in shard_enter()
+	 */
 	if (!atomic_compare_exchange_strong_explicit(
 		    &mag->word, &word, mine, memory_order_seq_cst, memory_order_relaxed))
 		return false;

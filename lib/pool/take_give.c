@@ -264,8 +264,8 @@ depot_looks_dry(const struct sio_pool *pool)
 }
 
 /*
- * Whether all magazines together have fewer than n blocks: then nothing needs to be gathered to find
- * that out. Where blocks pass from a magazine not looked at yet to one that was, they were in
+ * Whether all magazines together have fewer than n blocks: then nothing needs to be gathered to
+ * find that out. Where blocks pass from a magazine not looked at yet to one that was, they were in
  * somebody's hands in between, and there were so few then.
  */
 static bool
@@ -291,8 +291,10 @@ slot_count(const struct sio_slot *slot)
 	return sio_slot_mine(slot) ? sio_mag_count_now(slot->mag) : 0;
 }
 
-/* The depot is dry: looks once more, then into the other shards. Outside meanwhile, so that others can steal from
- * this thread, and a stop there costs nobody. */
+/*
+ * The depot is dry: looks once more, then into the other shards. Outside meanwhile, so that others
+ * can steal from this thread, and a stop there costs nobody.
+ */
 static bool
 search(struct sio_local *local, struct sio_slot *found)
 {

@@ -160,7 +160,9 @@ send_child(void)
 	if (page == MAP_FAILED)
 		return false;
 	sigfillset(&all);
-	/* those that an instruction raises are not kept from whoever wants them, such as a tracer */
+	/*
+	 * those that an instruction raises are not kept from whoever wants them, such as a tracer
+	 */
 	for (unsigned int i = 0; i < sizeof(raised) / sizeof(raised[0]); i++)
 		sigdelset(&all, raised[i]);
 	pthread_sigmask(SIG_SETMASK, &all, &before);

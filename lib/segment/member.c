@@ -30,7 +30,8 @@
  * Who writes the word when, and what a death after the step leaves:
  *
  *   join   1. take the token                   nothing: the kernel drops it, FREE,g
- *          2. FREE,g -> JOINING,g   (acquire)  JOINING,g without token: next joiner or a burial makes it free
+ *          2. FREE,g -> JOINING,g   (acquire)  JOINING,g without token: next joiner or a burial
+ *                                              makes it free
  *          3. pid, joined_ns, command          the same
  *          4. JOINING,g -> LIVE,g   (release)  dead, and has nothing in its name yet
  *   leave  1. LIVE,g -> FREE,g+1    (release)  free already, the kernel drops the token

@@ -201,7 +201,7 @@ file_allocate(struct sio_segment *seg)
 			break;
 		rc = -errno;
 		if (rc == -EOPNOTSUPP)
-			break; /* touching the pages does it, where the kernel says what came of it */
+			break; /* touching the pages does it, where the kernel says how it went */
 		if (rc != -EINTR)
 			return rc;
 	}

@@ -17,7 +17,8 @@
  *   backing     the name is
  *   file        the file itself
  *   hugetlbfs   a link to the file on the hugetlbfs mount
- *   memfd       a link to /proc/PID/fd/N of the process that published it; dangling when that is gone
+ *   memfd       a link to /proc/PID/fd/N of the process that published it; dangling when
+ *               that is gone
  *
  * Publishing is exclusive by itself: link() and symlink() do not replace. What needs a lock is
  * taking away the name of a dead segment, so that nobody takes away its successor instead. That

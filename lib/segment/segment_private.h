@@ -155,8 +155,10 @@ int sio__tmp_open_named(
 int sio__tmp_link(int fd, char **tmp_path, int dir, const char *final_name);
 
 /* segment_backing.c */
-/** Opens, sizes, maps and populates the memory of a new segment, and enters it into the registry. @return 0 or
- * -errno, nothing left behind. Registry mutex not held. */
+/**
+ * Opens, sizes, maps and populates the memory of a new segment, and enters it into the registry.
+ * @return 0 or -errno, nothing left behind. Registry mutex not held.
+ */
 int sio__backing_make(struct sio_segment *seg, const struct sio_segment_opts *opts);
 /** Undoes it, or a mapping: unmaps, removes a temporary name, closes. Registry mutex held. */
 void sio__backing_drop(struct sio_segment *seg);

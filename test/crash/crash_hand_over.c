@@ -139,7 +139,9 @@ recover(struct crash_scene *s)
 	crash_figure(s, report.blocks_hands);
 }
 
-/* The survivor receives; also what is left of a stopped one's, and what it finds after a recovery. */
+/*
+ * The survivor receives; also what is left of a stopped one's, and what it finds after a recovery.
+ */
 static void
 survive_receiver(struct crash_scene *s, enum crash_how how)
 {

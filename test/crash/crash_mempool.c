@@ -129,7 +129,10 @@ CASE_FROM(joins_held, "mempool get, first, conservative", prepare_first, op_get,
 int
 main(int argc, char **argv)
 {
-	/* compact: those that take another way through the driver than crash_pool takes in the library */
+	/*
+	 * compact: those that take another way through the driver than crash_pool takes in the
+	 * library
+	 */
 	/* clang-format off */
 	static const struct crash_row rows[] = {
 		{&get_one, CRASH_KILL, CRASH_DISTINCT, CRASH_DEEP},

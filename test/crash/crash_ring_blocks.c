@@ -303,7 +303,9 @@ survive(struct crash_scene *s, enum crash_how how)
 	work(s);
 }
 
-/* One side ended the ring, or was about to: the other may go on, and blocks come back at its end. */
+/*
+ * One side ended the ring, or was about to: the other may go on, and blocks come back at its end.
+ */
 static void
 survive_end(struct crash_scene *s, enum crash_how how)
 {

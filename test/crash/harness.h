@@ -108,8 +108,9 @@ struct crash_case {
 	void (*op)(struct crash_scene *s);
 	/** Victim in CRASH_STOP, after the window: checks what it got, gives it back, leaves. */
 	void (*finish)(struct crash_scene *s);
-	/** Partner in CRASH_BUSY: called once to begin, with round 0, then again and again until told to stop, and once
-	 * with UINT64_MAX at the end, to give everything back and leave.
+	/**
+	 * Partner in CRASH_BUSY: called once to begin, with round 0, then again and again until
+	 * told to stop, and once with UINT64_MAX at the end, to give everything back and leave.
 	 */
 	void (*partner)(struct crash_scene *s, uint64_t round);
 	/** Survivor: uses the objects through their public calls. */
@@ -151,8 +152,8 @@ struct crash_sum {
 
 /** Limits of all sweeps of this program. */
 struct crash_limits {
-	unsigned int
-		phase_ms; /**< longest that survive(), audit() or finish() may take: longer is a hang */
+	unsigned int phase_ms; /**< longest that survive(), audit() or finish() may take: longer is
+				  a hang */
 	unsigned int faults_max; /**< a sweep ends early at so many faults */
 	unsigned int hung_max;	 /**< or at so many hangs, each of which costs phase_ms */
 };
@@ -218,7 +219,9 @@ crash_figure(struct crash_scene *s, uint64_t figure)
 	atomic_store(&s->shared->figure, figure);
 }
 
-/** Sets how many blocks of the scene are in quarantine; the largest over all points is in the table. */
+/**
+ * Sets how many blocks of the scene are in quarantine; the largest over all points is in the table.
+ */
 static inline void
 crash_quarantined(struct crash_scene *s, uint64_t n)
 {

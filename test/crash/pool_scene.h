@@ -59,12 +59,12 @@ struct pool_user {
 /** One state that an operation begins in. */
 struct pool_start {
 	bool exact;
-	bool same_map;		     /**< addresses cross, in memory that all map alike */
-	unsigned int max_shards;     /**< 0: one for each process */
-	unsigned int survivor_keeps; /**< blocks the survivor holds all the time */
-	unsigned int
-		survivor_returns; /**< blocks it takes and gives back before, so that its shard has them */
-	unsigned int victim_takes;   /**< blocks the victim takes before its window, one by one */
+	bool same_map;		       /**< addresses cross, in memory that all map alike */
+	unsigned int max_shards;       /**< 0: one for each process */
+	unsigned int survivor_keeps;   /**< blocks the survivor holds all the time */
+	unsigned int survivor_returns; /**< blocks it takes and gives back before, so that its shard
+					  has them */
+	unsigned int victim_takes;     /**< blocks the victim takes before its window, one by one */
 	unsigned int victim_returns; /**< and of these, how many it gives back before its window */
 	unsigned int n;		     /**< blocks of the operation */
 	int expect;		     /**< result of the operation where nobody disturbs it */

@@ -159,8 +159,9 @@ watched_ranges(unsigned long from, unsigned long to, struct iovec *ranges, unsig
 }
 
 /*
- * The kernel's code in every process: reads of the clock, which begin again when the clock was moved
- * on meanwhile. Looked at after each step, they would hardly ever end; they write nothing shared.
+ * The kernel's code in every process: reads of the clock, which begin again when the clock was
+ * moved on meanwhile. Looked at after each step, they would hardly ever end; they write nothing
+ * shared.
  */
 static bool
 in_vdso(uint64_t address)

@@ -58,8 +58,8 @@ free_hugepages(void)
 
 /*
  * mode: "nohuge", without hugepages; "pa", with physical IO addresses; "secondary", of the prefix
- * in SLAB_TEST_PREFIX, on the lcores of SLAB_TEST_LCORES if any, and with another driver loaded before ours, so that the ops tables differ;
- * else a primary as it comes.
+ * in SLAB_TEST_PREFIX, on the lcores of SLAB_TEST_LCORES if any, and with another driver loaded
+ * before ours, so that the ops tables differ; else a primary as it comes.
  */
 void
 test_eal_start(const char *mode)

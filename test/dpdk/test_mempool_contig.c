@@ -2,7 +2,9 @@
  * Copyright (c) 2026 the slabio authors
  */
 
-/* Contiguous blocks of objects, by the options of mempool_test.cfg: contig_size 8, contig_runs 20. */
+/*
+ * Contiguous blocks of objects, by the options of mempool_test.cfg: contig_size 8, contig_runs 20.
+ */
 
 #include "slab_test.h"
 

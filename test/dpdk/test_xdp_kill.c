@@ -6,10 +6,10 @@
  * Death of a secondary in a burst of an AF_XDP queue, at every instruction.
  *
  * A child process receives, sends and takes completions on rings in shared memory, one instruction
- * at a time. After each, this process keeps a copy of all that is shared, takes the queue over as if
- * the child had died there, looks where each mbuf is, and polls on; then it puts all back as it was,
- * and the child goes on. Now and then the one that takes over is a second child, which dies as well,
- * at every few instructions of it.
+ * at a time. After each, this process keeps a copy of all that is shared, takes the queue over as
+ * if the child had died there, looks where each mbuf is, and polls on; then it puts all back as it
+ * was, and the child goes on. Now and then the one that takes over is a second child, which dies as
+ * well, at every few instructions of it.
  */
 
 #include <setjmp.h>

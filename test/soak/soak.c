@@ -8,8 +8,8 @@
  * exactly one place.
  *
  * In a conservative pool what the dead had in hands is in quarantine. When that is a quarter of all
- * blocks, all processes leave, the rings are drained, the quarantine is freed, and everything has to
- * be free; then it begins anew.
+ * blocks, all processes leave, the rings are drained, the quarantine is freed, and everything has
+ * to be free; then it begins anew.
  */
 
 #include <errno.h>
@@ -191,7 +191,9 @@ is_in_place(
 {
 	if (conservative)
 		return is_accounted(report, owned + queued + in_queue);
-	/* what is in the application's own queue is offered, or was to a dead receiver and is free */
+	/*
+	 * what is in the application's own queue is offered, or was to a dead receiver and is free
+	 */
 	return sio_audit_clean(report) && report->outstanding == 0 &&
 	       report->met[SIO_PLACE_RING] == queued && report->met[SIO_PLACE_HELD] >= owned &&
 	       report->met[SIO_PLACE_HELD] <= owned + in_queue;
@@ -569,7 +571,10 @@ main(int argc, char **argv)
 	began = sio_now_ns();
 	until = began + (uint64_t)(seconds * 1e9);
 	while (!enough(until)) {
-		/* first of all they have to be at work again: what stands still is not in an operation */
+		/*
+		 * first of all they have to be at work again: what stands still is not in an
+		 * operation
+		 */
 		usleep(300 + next_random() % 3000);
 		play((enum event)(next_random() % EVENTS));
 		usleep(next_random() % 2000);

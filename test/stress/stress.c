@@ -12,7 +12,10 @@
 #define BLOCK_SIZE  64u
 #define BLOCK_PITCH 128u
 #define LANE_ROOM   64u
-/** A worker begins, and one that is told to end does so, within this time, or something waits for ever. */
+/**
+ * A worker begins, and one that is told to end does so, within this time, or something waits for
+ * ever.
+ */
 #define END_MS 15000u
 
 void

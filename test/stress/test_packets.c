@@ -47,7 +47,9 @@ write_packet(struct sio_rbuff *ring, uint32_t writer, uint32_t packet, unsigned 
 	return n;
 }
 
-/* Reads all that is there, up to what the ring can have; fails the test unless it is whole packets. */
+/*
+ * Reads all that is there, up to what the ring can have; fails the test unless it is whole packets.
+ */
 static int
 read_packets(struct reader *r)
 {

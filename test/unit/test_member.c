@@ -491,7 +491,10 @@ one_burial_of_many_threads_wins(void **state)
 	teardown(&f);
 }
 
-/* Joins and leaves until the gate says stop, says when it is at it; its states are watched meanwhile. */
+/*
+ * Joins and leaves until the gate says stop, says when it is at it; its states are watched
+ * meanwhile.
+ */
 static int
 churn_fn(void *arg)
 {

@@ -161,7 +161,10 @@ unit_kill(pid_t pid)
 	assert_int_equal(unit_wait(pid), 128 + SIGKILL);
 }
 
-/** Waits until the condition holds, which another thread or process sees to; fails the test after 20 seconds. */
+/**
+ * Waits until the condition holds, which another thread or process sees to; fails the test after 20
+ * seconds.
+ */
 #define unit_wait_until(condition)                                                   \
 	do {                                                                         \
 		const uint64_t until_ = sio_now_ns() + UINT64_C(20000000000);        \

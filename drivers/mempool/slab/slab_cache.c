@@ -21,8 +21,8 @@
  * processes with the same lcore id overwrite each other there, so the lcores are claimed, with a
  * member's name in one word: 0 or a dead or stale name -> me, by compare-and-swap, when a thread
  * first comes to the driver. Who finds a living other's name there gets nothing. Deaths: a name in
- * a word is all that one leaves, and the next on that lcore takes it over. Who claims a lcore of the
- * creator's turns its cache off after that; who dies in between leaves that to the next.
+ * a word is all that one leaves, and the next on that lcore takes it over. Who claims a lcore of
+ * the creator's turns its cache off after that; who dies in between leaves that to the next.
  */
 
 #include <errno.h>

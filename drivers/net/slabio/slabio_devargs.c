@@ -29,7 +29,9 @@
 #define ARG_META       "xdp_meta"
 #define ARG_MAC	       "mac"
 
-/* One line for each argument, those of a back end together: this is what messages and tools show. */
+/*
+ * One line for each argument, those of a back end together: this is what messages and tools show.
+ */
 #define PARAMS_PCAP                                                  \
 	ARG_RX_PCAP "=<file> " ARG_TX_PCAP "=<file> " ARG_PCAP_IFACE \
 		    "=<interface> " SLABIO_PCAP_PARAMS " "

@@ -42,7 +42,9 @@ slabio_peers_join(struct slabio_peers *peers, struct slabio_dev *dev, int token_
 	id = atomic_fetch_add_explicit(&dev->last_id, 1, memory_order_relaxed) + 1;
 	*peers = (struct slabio_peers){
 		.dev = dev, .token_fd = token_fd, .me = id << SLABIO_PEER_BITS | lock.l_start};
-	/* release: pairs with the acquire of who asks for the place; by then its last one is dead */
+	/*
+	 * release: pairs with the acquire of who asks for the place; by then its last one is dead
+	 */
 	atomic_store_explicit(&slabio_peer_self(peers)->mapped, 0, memory_order_release);
 	atomic_store_explicit(&slabio_peer_self(peers)->id, peers->me, memory_order_release);
 	return 0;

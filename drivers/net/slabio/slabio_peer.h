@@ -11,8 +11,8 @@
  *
  * A secondary has a place among the peers of a port, and for as long as it lives a lock on that
  * place's byte in a file of the primary's. The kernel drops the lock with the process, however that
- * ends, and who asks for it learns it without waiting. Neither a process's number nor a time-out says
- * that somebody is dead.
+ * ends, and who asks for it learns it without waiting. Neither a process's number nor a time-out
+ * says that somebody is dead.
  *
  * Secondaries are told of changes by a word that they sleep on, not by messages: to one that is
  * stopped these would pile up until the primary waits.

@@ -20,8 +20,9 @@
  * but the device's name. So it holds every setting and every counter, but no pointer to code and no
  * handle; a back end is named by its number. What belongs to one process (sockets, capture handles)
  * hangs on process_private and on the queues' "be", which only the primary follows; a secondary has
- * its own of it in slabio_secondary.c. Who polls a queue, and what must outlive a death in the middle
- * of a burst, is in struct slabio_poll and what follows it in the queues: see slabio_xdp_take.c.
+ * its own of it in slabio_secondary.c. Who polls a queue, and what must outlive a death in the
+ * middle of a burst, is in struct slabio_poll and what follows it in the queues: see
+ * slabio_xdp_take.c.
  */
 
 #include <stdatomic.h>
@@ -177,7 +178,9 @@ struct slabio_txq {
 	 * waits for it: who finds it taken leaves the completions to the other.
 	 */
 	_Atomic uint32_t completing;
-	/* bytes of the largest packet; control threads follow the MTU. Relaxed: a hint, no partner */
+	/*
+	 * bytes of the largest packet; control threads follow the MTU. Relaxed: a hint, no partner
+	 */
 	_Atomic uint32_t max_len;
 	/* descriptors that are written but not published yet, of secondaries */
 	_Atomic uint32_t nb_written;
@@ -266,8 +269,8 @@ struct slabio_backend {
 	/** At probe: checks that what the arguments name exists and is fit for use. */
 	int (*open)(struct rte_eth_dev *eth);
 	/**
-	 * At close: undoes open, and ends what lives on across a stop. Queues are stopped. What is to
-	 * stay of the memory that processes share, it takes off eth->data.
+	 * At close: undoes open, and ends what lives on across a stop. Queues are stopped. What is
+	 * to stay of the memory that processes share, it takes off eth->data.
 	 */
 	void (*close)(struct rte_eth_dev *eth);
 	/** Adds to what the ethdev layer filled in. */

@@ -9,7 +9,8 @@
  *
  * A capture file has one position and one end, both in libpcap's memory in the primary. A second
  * handle of the same file would receive its packets a second time, write over those of the primary,
- * or truncate them; one of the same interface would receive each packet once more. So there is none.
+ * or truncate them; one of the same interface would receive each packet once more. So there is
+ * none.
  */
 
 #include <stdatomic.h>

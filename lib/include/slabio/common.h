@@ -76,8 +76,8 @@ SIO_API uint64_t sio_now_ns(void);
 SIO_API int sio_runtime_dir(char *buf, size_t len);
 
 /**
- * Checks a segment, pool or ring name: 1 to SIO_NAME_LEN - 1 characters of [A-Za-z0-9._#@:+-], the first
- * neither '.' nor '-'.
+ * Checks a segment, pool or ring name: 1 to SIO_NAME_LEN - 1 characters of [A-Za-z0-9._#@:+-], the
+ * first neither '.' nor '-'.
  *
  * @return 0 or -EINVAL
  */

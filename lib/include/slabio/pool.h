@@ -76,7 +76,8 @@ struct sio_pool_opts {
 	uint32_t max_shards;	/**< 1 to SIO_POOL_SHARDS_MAX; 0: 160 */
 	uint32_t max_rings;	/**< exact pools: 1 to SIO_POOL_RINGS_MAX, 0: 64; others: 0 */
 	uint32_t flags;		/**< SIO_POOL_... */
-	bool lent_payload; /**< payload comes by sio_pool_add_memory(); else a segment NAME.data is made */
+	bool lent_payload; /**< payload comes by sio_pool_add_memory(); else a segment NAME.data is
+			      made */
 	enum sio_backing backing; /**< of the payload segment */
 	int numa_node;		  /**< preferred node + 1; 0: none */
 	/**
@@ -354,8 +355,7 @@ struct sio_recover_report {
 	 * recovers or that could not be looked at: for the next recovery.
 	 */
 	uint32_t left;
-	uint32_t
-		blocks_contig; /**< of the contiguous region, free again: their takes had not ended */
+	uint32_t blocks_contig; /**< of the contiguous region, free again: of takes not ended */
 	/** Conservative pools: blocks in quarantine after it, see sio_pool_quarantine(). */
 	uint32_t quarantined;
 	uint64_t ns; /**< time it took */
@@ -416,8 +416,8 @@ SIO_API int sio_pool_quarantine(
  *
  * A block's contents stay as they are: where blocks have to be made new (mbufs), their application
  * does that. Blocks that the kernel works on (a socket's) are not known to the pool: there are none
- * once every descriptor of the dead one's sockets is closed. Nor are those queued in its rings: read
- * these empty or remove them first.
+ * once every descriptor of the dead one's sockets is closed. Nor are those queued in its rings:
+ * read these empty or remove them first.
  *
  * @param[out] freed how many
  * @return 0; -EBUSY a process is or became a member (logged: which): nothing was freed; -EPERM this
@@ -454,8 +454,8 @@ struct sio_audit_report {
 struct sio_audit;
 
 /**
- * Starts an audit: walks every magazine, and the contiguous region, and meets the blocks in them. Works beside running and
- * crashed members.
+ * Starts an audit: walks every magazine, and the contiguous region, and meets the blocks in them.
+ * Works beside running and crashed members.
  *
  * @return 0; -ENOMEM
  */

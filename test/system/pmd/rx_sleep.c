@@ -3,9 +3,9 @@
  */
 
 /*
- * An application that sleeps until there are packets: port 0, receive queue 0, until as many packets
- * have come as the argument says, or nothing has come for ten seconds. It says how often it woke up
- * and how much CPU time it took.
+ * An application that sleeps until there are packets: port 0, receive queue 0, until as many
+ * packets have come as the argument says, or nothing has come for ten seconds. It says how often it
+ * woke up and how much CPU time it took.
  */
 
 #include <inttypes.h>

@@ -3,9 +3,9 @@
  */
 
 /*
- * One of several processes that forward between ports 0 and 1: what queue i of one receives goes out
- * on queue i of the other. The primary sets the ports up. What to do is read from standard input,
- * while it forwards, and answered with a line:
+ * One of several processes that forward between ports 0 and 1: what queue i of one receives goes
+ * out on queue i of the other. The primary sets the ports up. What to do is read from standard
+ * input, while it forwards, and answered with a line:
  *
  *     poll N...       these queues, and no others, from now on
  *     stop, start     both ports, which are not polled in between; others poll on
