@@ -32,7 +32,8 @@ test: setup
 	@$(MAKE) --no-print-directory all
 	@meson test -C $(BUILD) --no-rebuild --print-errorlogs
 
-# The whole kill sweep: every operation killed and stopped at every instruction: twenty minutes on two quiet cores.
+# The whole kill sweep: operations killed and stopped at every instruction, very long ones where it makes a
+# difference: some twenty minutes on two quiet cores.
 crash: setup
 	@$(MAKE) --no-print-directory all
 	@test/crash/sweep.py -C $(BUILD) -o $(BUILD)/crash.txt
