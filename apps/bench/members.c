@@ -19,9 +19,8 @@
 #include <slabio/pool.h>
 #include "bench.h"
 
-#define CONFIG_ENV    "SLABIO_CONFIG"
-#define TAKEN	      1024u
-#define LIMIT_SECONDS 60u
+#define CONFIG_ENV "SLABIO_CONFIG"
+#define TAKEN	   1024u
 
 static const char config_text[] = "[" BENCH_EXACT "*]\nmode=exact\n";
 static bool exact_possible;
@@ -82,6 +81,8 @@ member(const char *mempool, pid_t creator, int ready, int stop)
 	if (attach(mempool, creator, &pool) != 0 || sio_pool_take(pool, handles, TAKEN) != 0 ||
 		sio_pool_give(pool, handles, TAKEN) != 0 || write(ready, &byte, 1) != 1)
 		return 1;
+	/* who waits for all of them sees the end of this when one has failed */
+	close(ready);
 	/* until the parent closes it */
 	while (read(stop, &byte, 1) < 0 && errno == EINTR)
 		;
@@ -127,6 +128,8 @@ bench_members_start(struct bench_members *m, const char *mempool, unsigned int n
 	if (m->n == n)
 		return 0;
 	bench_error("a process could not become a member of mempool %s's pool", mempool);
+	if (m->n == 0)
+		close(m->stop);
 	bench_members_end(m);
 	return -ECHILD;
 }
