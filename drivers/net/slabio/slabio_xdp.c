@@ -399,26 +399,30 @@ xdp_stop(struct rte_eth_dev *eth)
 
 /* ---- start ---- */
 
-/* For a port that only sends: others' mbufs are copied into these. */
-static struct rte_mempool *
-own_pool(struct rte_eth_dev *eth)
+/*
+ * For a port that only sends: others' mbufs are copied into these. Not under slabio_xdp_lock: EAL
+ * tells secondaries of new memory, and hears of them by the thread that answers their requests.
+ */
+static int
+create_own_pool(struct rte_eth_dev *eth)
 {
 	struct slabio_xdp_port *port = port_of(eth);
 	char name[RTE_MEMPOOL_NAMESIZE];
 	unsigned int n = 0;
 	uint16_t i;
 
-	if (port->tx_pool != NULL)
-		return port->tx_pool;
+	if (eth->data->nb_rx_queues != 0 || port->tx_pool != NULL)
+		return 0;
 	for (i = 0; i < eth->data->nb_tx_queues; i++)
 		n += 2 * ((struct slabio_dev *)eth->data->dev_private)->txq[i].nb_desc;
 	snprintf(name, sizeof(name), "slabio_tx_%u", eth->data->port_id);
 	port->tx_pool = rte_pktmbuf_pool_create(
 		name, n, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE, eth->data->numa_node);
-	if (port->tx_pool == NULL)
-		SLABIO_LOG(ERR, "%s: cannot create a pool of %u mbufs to send from: %s",
-			eth->data->name, n, rte_strerror(rte_errno));
-	return port->tx_pool;
+	if (port->tx_pool != NULL)
+		return 0;
+	SLABIO_LOG(ERR, "%s: cannot create a pool of %u mbufs to send from: %s", eth->data->name, n,
+		rte_strerror(rte_errno));
+	return -ENOMEM;
 }
 
 static struct rte_mempool *
@@ -428,7 +432,7 @@ pool_of(struct rte_eth_dev *eth, uint16_t i)
 
 	if (i < eth->data->nb_rx_queues)
 		return dev->rxq[i].mp;
-	return eth->data->nb_rx_queues != 0 ? dev->rxq[0].mp : own_pool(eth);
+	return eth->data->nb_rx_queues != 0 ? dev->rxq[0].mp : port_of(eth)->tx_pool;
 }
 
 /* Packets of several frames are for who asks for them, and for who has frames too small. */
@@ -492,8 +496,12 @@ start_queue(struct rte_eth_dev *eth, uint16_t i)
 	};
 	int ret;
 
-	if (opts.mp == NULL)
-		return -ENOMEM;
+	if (opts.mp == NULL) {
+		SLABIO_LOG(ERR,
+			"%s: expected all receive queues to be set up, found one that is not",
+			eth->data->name);
+		return -EINVAL;
+	}
 	opts.want_multi_buffer = wants_multi_buffer(eth, opts.mp);
 	q->queue = args->start_queue + i;
 	ret = slabio_xdp_socket_open(q, &opts);
@@ -621,6 +629,9 @@ xdp_start(struct rte_eth_dev *eth)
 	uint16_t i, n = RTE_MAX(eth->data->nb_rx_queues, eth->data->nb_tx_queues);
 	int ret;
 
+	ret = create_own_pool(eth);
+	if (ret != 0)
+		return ret;
 	pthread_mutex_lock(&slabio_xdp_lock);
 	ret = wait_for_kept(eth);
 	/* the interface may have been removed and created again */

@@ -9,6 +9,7 @@
  *
  *     poll N...       these queues, and no others, from now on
  *     stop, start     both ports, which are not polled in between; others poll on
+ *     sender          sets up port 2 for sending only, while the sockets of port 0 are asked for
  *     free            mbufs that are free
  *     stats           of both ports
  *     close           ports and EAL, and end
@@ -67,6 +68,19 @@ both(int (*act)(uint16_t port))
 	return first != 0 ? first : second;
 }
 
+/* With more mbufs of its own than the memory there is so far has room for. */
+static int
+start_sender(void)
+{
+	const struct rte_eth_conf conf = {0};
+
+	if (rte_eth_dev_configure(2, 0, 1, &conf) != 0 ||
+		rte_eth_tx_queue_setup(2, 0, 16384, 0, NULL) != 0 || rte_eth_dev_stop(0) != 0 ||
+		rte_eth_dev_start(0) != 0)
+		return -1;
+	return rte_eth_dev_start(2);
+}
+
 static void
 print_stats(void)
 {
@@ -99,6 +113,8 @@ obey(char *line, const struct rte_mempool *mp)
 	} else if (strcmp(word, "start") == 0) {
 		printf("started %d\n", both(rte_eth_dev_start));
 		stopped = false;
+	} else if (strcmp(word, "sender") == 0) {
+		printf("sender %d\n", start_sender());
 	} else if (strcmp(word, "free") == 0) {
 		printf("free %u of %u\n", rte_mempool_avail_count(mp), mp->size);
 	} else if (strcmp(word, "stats") == 0) {
@@ -141,7 +157,7 @@ main(int argc, char **argv)
 	setvbuf(stdin, NULL, _IONBF, 0);
 	mp = primary ? rte_pktmbuf_pool_create("shared", MBUFS, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE, 0)
 		     : rte_mempool_lookup("shared");
-	if (mp == NULL || rte_eth_dev_count_avail() != 2 ||
+	if (mp == NULL || rte_eth_dev_count_avail() < 2 ||
 		(primary && (prepare(0, mp) != 0 || prepare(1, mp) != 0))) {
 		fprintf(stderr, "no pool, or no two ports\n");
 		return 1;

@@ -24,8 +24,8 @@ MBUFS = 8192
 class Share(Program):
     """One of the processes."""
 
-    def __init__(self, options, kind, env):
-        argv = [*options, *(VDEVS if kind == "primary" else ()), f"--proc-type={kind}"]
+    def __init__(self, options, kind, env, vdevs=VDEVS):
+        argv = [*options, *(vdevs if kind == "primary" else ()), f"--proc-type={kind}"]
         super().__init__([SHARE_PORT, *argv], env=env)
         try:
             self.expect("ready\n")
@@ -238,6 +238,24 @@ def the_primary_closes_under_a_secondary(folder):
         second.kill()
 
 
+def a_port_that_only_sends_gets_its_memory_beside_secondaries(folder):
+    pairs("a", "b", "c", queues=2)
+    with hugepages(folder, mb=96) as memory:
+        # the rest of it is to come later
+        options = eal(new_prefix(), memory=[*memory[:2], "-m", "64"])
+        with Share(options, "primary", None, [*VDEVS, "--vdev=net_slabio2,iface=c0"]) as primary, \
+                Share(options, "secondary", None) as second:
+            began = time.monotonic()
+            equal(primary.ask("sender"), "sender 0", "start of a port that only sends")
+            # EAL gives up on an answer after five seconds
+            check(time.monotonic() - began < 5, "it took as long as a message that is lost")
+            primary.ask("poll 0")
+            second.ask("poll 1")
+            cross(untagged(600), "a queue each", order="none")
+            second.end()
+            primary.end()
+
+
 def an_exact_pools_port_is_the_primarys(folder):
     if not os.path.exists(MEMPOOL):
         raise Skip(f"{MEMPOOL} was not built")
@@ -266,4 +284,5 @@ if __name__ == "__main__":
          a_stop_takes_the_port_from_secondaries,
          what_was_left_to_a_stopped_burst_comes_back,
          the_primary_closes_under_a_secondary,
+         a_port_that_only_sends_gets_its_memory_beside_secondaries,
          an_exact_pools_port_is_the_primarys)
