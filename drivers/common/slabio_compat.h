@@ -16,7 +16,9 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include <rte_lcore.h>
 #include <rte_telemetry.h>
+#include <rte_thread.h>
 #include <rte_version.h>
 
 /* 23.03 gave the functions for unsigned values other names, and 23.11 dropped the old ones. */
@@ -47,6 +49,30 @@
 	{                                                                   \
 		return fill(eth, stats, stats);                             \
 	}
+#endif
+
+/* Since 23.11 control threads are made by another call, from a function of another type. */
+#if RTE_VERSION >= RTE_VERSION_NUM(23, 11, 0, 0)
+typedef rte_thread_t slabio_thread;
+#define SLABIO_THREAD(fn, run)        \
+	static uint32_t fn(void *arg) \
+	{                             \
+		run(arg);             \
+		return 0;             \
+	}
+#define slabio_thread_create(thread, name, fn, arg) rte_thread_create_control(thread, name, fn, arg)
+#define slabio_thread_join(thread)		    rte_thread_join(thread, NULL)
+#else
+typedef pthread_t slabio_thread;
+#define SLABIO_THREAD(fn, run)     \
+	static void *fn(void *arg) \
+	{                          \
+		run(arg);          \
+		return NULL;       \
+	}
+#define slabio_thread_create(thread, name, fn, arg) \
+	rte_ctrl_thread_create(thread, name, NULL, fn, arg)
+#define slabio_thread_join(thread) pthread_join(thread, NULL)
 #endif
 
 #ifdef ALLOW_EXPERIMENTAL_API /* the calls that tell the running release are */

@@ -51,7 +51,7 @@ struct local_port {
 	struct slabio_peers peers;
 	struct rte_eth_dev *eth;
 	char name[RTE_ETH_NAME_MAX_LEN];
-	pthread_t thread;
+	slabio_thread thread;
 };
 
 /* By port number, the same in all processes. */
@@ -351,8 +351,8 @@ follow(struct local_port *local)
 	return SLEEP_MS;
 }
 
-static void *
-follow_port(void *arg)
+static void
+follow_until_closed(void *arg)
 {
 	struct local_port *local = arg;
 	uint32_t seen;
@@ -367,8 +367,9 @@ follow_port(void *arg)
 		if (ms != 0)
 			slabio_peers_sleep(local->peers.dev, seen, ms);
 	} while (ms != 0);
-	return NULL;
 }
+
+SLABIO_THREAD(follow_port, follow_until_closed)
 
 /* ---- coming and going ---- */
 
@@ -409,7 +410,7 @@ slabio_xdp_secondary_open(struct rte_eth_dev *eth)
 	if (follow(local) == 0)
 		return -ENODEV;
 	snprintf(thread, sizeof(thread), "slabio-%u", eth->data->port_id);
-	ret = rte_ctrl_thread_create(&local->thread, thread, NULL, follow_port, local);
+	ret = slabio_thread_create(&local->thread, thread, follow_port, local);
 	if (ret != 0) {
 		SLABIO_LOG(ERR, "%s: cannot create a thread: %s", local->name, strerror(abs(ret)));
 		drop_queues(local);
@@ -434,7 +435,7 @@ slabio_xdp_secondary_close(struct rte_eth_dev *eth)
 	if (local->peers.dev != NULL)
 		slabio_peers_tell(local->peers.dev);
 	pthread_mutex_unlock(&leaving);
-	pthread_join(local->thread, NULL);
+	slabio_thread_join(local->thread);
 	/* the primary has closed the port, and the thread has ended with it */
 	if (local->peers.dev == NULL)
 		return;
