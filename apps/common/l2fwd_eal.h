@@ -7,17 +7,29 @@
 
 /**
  * @file
- * What slabio-l2fwd and slabio-eal-worker do alike: the payload at the same address in both, and
- * mbufs made new.
+ * What slabio-l2fwd and slabio-eal-worker do alike: arguments of their own behind those of EAL, the
+ * payload at the same address in both, and mbufs made new.
  */
 
 #include <errno.h>
+#include <string.h>
 #include <sys/mman.h>
 
 #include <rte_common.h>
 #include <rte_mbuf.h>
 
 #include <slabio/segment.h>
+
+/** Where a program's own arguments begin: at the "--" that ends EAL's. */
+static inline int
+l2fwd_eal_own_args(int argc, char **argv)
+{
+	for (int i = 1; i < argc; i++) {
+		if (strcmp(argv[i], "--") == 0)
+			return i;
+	}
+	return argc;
+}
 
 /** Where the primary tries to have the payload: away from where EAL and the kernel put things. */
 #define L2FWD_EAL_BASE ((uintptr_t)0x200000000000)

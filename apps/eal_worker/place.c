@@ -142,21 +142,10 @@ place_data(const struct session *s, const struct sio_desc *d)
 		(struct rte_mbuf *)sio_pool_addr(s->place->pool, d->handle), uint8_t *);
 }
 
-/* Where the worker's own arguments begin: at the "--" that ends EAL's. */
-static int
-own_args(int argc, char **argv)
-{
-	for (int i = 1; i < argc; i++) {
-		if (strcmp(argv[i], "--") == 0)
-			return i;
-	}
-	return argc;
-}
-
 int
 main(int argc, char **argv)
 {
-	int own = own_args(argc, argv), ret;
+	int own = l2fwd_eal_own_args(argc, argv), ret;
 
 	/* what these options are can be told without an EAL */
 	if (own + 1 < argc && strcmp(argv[own + 1], "--help") == 0)

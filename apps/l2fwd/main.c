@@ -6,7 +6,6 @@
 #include <limits.h>
 #include <signal.h>
 #include <stdarg.h>
-#include <string.h>
 #include <unistd.h>
 
 #include <rte_eal.h>
@@ -16,6 +15,7 @@
 #include <rte_log.h>
 
 #include "l2fwd.h"
+#include "l2fwd_eal.h"
 
 #define MBUFS_MIN 8192u
 #define POLL_US	  1000
@@ -196,22 +196,11 @@ close_all(bool ran)
 	return clean;
 }
 
-/* Where the application's own arguments begin: at the "--" that ends EAL's. */
-static int
-own_args(int argc, char **argv)
-{
-	for (int i = 1; i < argc; i++) {
-		if (strcmp(argv[i], "--") == 0)
-			return i;
-	}
-	return argc;
-}
-
 int
 main(int argc, char **argv)
 {
 	bool ran = false, clean;
-	int own = own_args(argc, argv), ret;
+	int own = l2fwd_eal_own_args(argc, argv), ret;
 
 	if (own < argc) {
 		ret = options_parse(argc - own, argv + own);
