@@ -71,11 +71,6 @@ struct broker {
 	unsigned int children;
 };
 
-union one_fd {
-	struct cmsghdr header;
-	char room[CMSG_SPACE(sizeof(int))];
-};
-
 static void
 usage(FILE *out)
 {
@@ -234,28 +229,6 @@ open_listener(struct broker *b, const struct settings *s)
 	return ret == 0 ? 0 : failed("listen at", s->listen, ret, advice);
 }
 
-/* Takes a request and the descriptor that came with it, or -1; false if it is none. */
-static bool
-take_request(int conn, struct slabio_xsk_request *request, int *fd)
-{
-	union one_fd control = {0};
-	struct iovec iov = {.iov_base = request, .iov_len = sizeof(*request)};
-	struct msghdr msg = {.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = &control,
-		/* without the padding, in which there is room for a second one */
-		.msg_controllen = CMSG_LEN(sizeof(*fd))};
-	const ssize_t n = recvmsg(conn, &msg, MSG_CMSG_CLOEXEC);
-	const struct cmsghdr *c = n >= 0 ? CMSG_FIRSTHDR(&msg) : NULL;
-
-	*fd = -1;
-	/* there is room for one, and the kernel closes what there is no room for */
-	if (c != NULL && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
-		c->cmsg_len == CMSG_LEN(sizeof(*fd)))
-		memcpy(fd, CMSG_DATA(c), sizeof(*fd));
-	return n == sizeof(*request) && request->magic == SLABIO_XSK_MAGIC;
-}
-
 static int
 do_request(const struct broker *b, const struct slabio_xsk_request *request, int fd, int *give)
 {
@@ -280,41 +253,23 @@ do_request(const struct broker *b, const struct slabio_xsk_request *request, int
 }
 
 static void
-give_answer(int conn, int error, int fd)
-{
-	struct slabio_xsk_answer answer = {.magic = SLABIO_XSK_MAGIC, .error = error};
-	union one_fd control = {0};
-	struct iovec iov = {.iov_base = &answer, .iov_len = sizeof(answer)};
-	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
-
-	if (fd >= 0) {
-		msg.msg_control = &control;
-		msg.msg_controllen = sizeof(control.room);
-		control.header = (struct cmsghdr){.cmsg_len = CMSG_LEN(sizeof(fd)),
-			.cmsg_level = SOL_SOCKET,
-			.cmsg_type = SCM_RIGHTS};
-		memcpy(CMSG_DATA(&control.header), &fd, sizeof(fd));
-	}
-	/* who does not listen any more has gone */
-	(void)sendmsg(conn, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
-}
-
-static void
 serve_one(const struct broker *b, int conn)
 {
 	const struct timeval limit = {.tv_usec = SLOW_MS * 1000};
+	struct slabio_xsk_answer answer = {.magic = SLABIO_XSK_MAGIC};
 	struct slabio_xsk_request request = {0};
-	int fd = -1, give = -1;
+	int fd, give = -1;
 
-	if (setsockopt(conn, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) == 0 &&
-		take_request(conn, &request, &fd)) {
-		int error = do_request(b, &request, fd, &give);
-
-		/* who has the answer finds no copy of its socket here */
-		if (fd >= 0)
-			close(fd);
-		give_answer(conn, error, give);
-	}
+	if (setsockopt(conn, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) != 0 ||
+		slabio_xsk_receive(conn, &request, sizeof(request), &fd) != sizeof(request) ||
+		request.magic != SLABIO_XSK_MAGIC)
+		return;
+	answer.error = do_request(b, &request, fd, &give);
+	/* who has the answer finds no copy of its socket here */
+	if (fd >= 0)
+		close(fd);
+	/* who does not listen any more has gone */
+	(void)slabio_xsk_send(conn, &answer, sizeof(answer), give, MSG_DONTWAIT);
 }
 
 /* Ends with the alarm at the latest, whatever it is in the middle of, or with its parent. */

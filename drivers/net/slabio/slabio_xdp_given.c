@@ -20,11 +20,6 @@
 /* It answers at once, or is not well. */
 #define ANSWER_S 2
 
-union one_fd {
-	struct cmsghdr header;
-	char room[CMSG_SPACE(sizeof(int))];
-};
-
 static int
 reach(const char *path)
 {
@@ -47,45 +42,15 @@ reach(const char *path)
 	return ret;
 }
 
-static int
-put_request(int conn, const struct slabio_xsk_request *request, int fd)
-{
-	union one_fd control = {0};
-	struct iovec iov = {.iov_base = (void *)(uintptr_t)request, .iov_len = sizeof(*request)};
-	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
-
-	if (fd >= 0) {
-		msg.msg_control = &control;
-		msg.msg_controllen = sizeof(control.room);
-		control.header = (struct cmsghdr){.cmsg_len = CMSG_LEN(sizeof(fd)),
-			.cmsg_level = SOL_SOCKET,
-			.cmsg_type = SCM_RIGHTS};
-		memcpy(CMSG_DATA(&control.header), &fd, sizeof(fd));
-	}
-	return sendmsg(conn, &msg, MSG_NOSIGNAL) == sizeof(*request) ? 0 : -errno;
-}
-
 /* 0 or a negative errno; a descriptor that came with the answer, or -1, in any case. */
 static int
 take_answer(int conn, int *fd)
 {
-	union one_fd control = {0};
 	struct slabio_xsk_answer answer = {0};
-	struct iovec iov = {.iov_base = &answer, .iov_len = sizeof(answer)};
-	struct msghdr msg = {.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = &control,
-		/* without the padding, in which there is room for a second one */
-		.msg_controllen = CMSG_LEN(sizeof(*fd))};
-	const ssize_t n = recvmsg(conn, &msg, MSG_CMSG_CLOEXEC);
-	const struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+	const ssize_t n = slabio_xsk_receive(conn, &answer, sizeof(answer), fd);
 
-	*fd = -1;
 	if (n < 0)
 		return errno == EAGAIN ? -ETIMEDOUT : -errno;
-	if (c != NULL && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
-		c->cmsg_len == CMSG_LEN(sizeof(*fd)))
-		memcpy(fd, CMSG_DATA(c), sizeof(*fd));
 	if (n != sizeof(answer) || answer.magic != SLABIO_XSK_MAGIC || answer.error > 0)
 		return -EPROTO;
 	return answer.error;
@@ -101,9 +66,9 @@ ask(const char *path, enum slabio_xsk_op op, int ifindex, uint32_t queue, int wi
 	*got = -1;
 	if (conn < 0)
 		return conn;
-	ret = put_request(conn, &request, with);
-	if (ret == 0)
-		ret = take_answer(conn, got);
+	ret = slabio_xsk_send(conn, &request, sizeof(request), with, 0) == sizeof(request)
+		      ? take_answer(conn, got)
+		      : -errno;
 	close(conn);
 	if (*got >= 0 && (ret != 0 || op != SLABIO_XSK_SOCKET)) {
 		close(*got);

@@ -5,10 +5,10 @@
 /*
  * The XDP program: packets of a queue that has a socket go there, all others to the host.
  *
- * Its few instructions are in slabio_xdp_load.h. It is attached by a link, which is a descriptor of this process: however the process ends, the
- * kernel then detaches the program and the host has its interface back. One of the user's own takes
- * its place in the same way. Or there is a program already, which somebody else has attached, and
- * the map of its sockets is to be had from a file.
+ * Its few instructions are in slabio_xdp_load.h. It is attached by a link, which is a descriptor of
+ * this process: however the process ends, the kernel then detaches the program and the host has its
+ * interface back. One of the user's own takes its place in the same way. Or there is a program
+ * already, which somebody else has attached, and the map of its sockets is to be had from a file.
  *
  * One interface has one program, whatever number of ports of this process is on it.
  */
@@ -198,8 +198,7 @@ join(struct slabio_xdp_prog *p, const struct slabio_xdp_prog_opts *opts)
 static int
 take_own(struct slabio_xdp_prog *p, const struct slabio_xdp_prog_opts *opts)
 {
-	int ret = p->map = bpf_map_create(
-		BPF_MAP_TYPE_XSKMAP, "slabio_xsks", sizeof(int), sizeof(int), opts->queues, NULL);
+	int ret = p->map = slabio_xdp_create_map(opts->queues);
 
 	if (ret >= 0)
 		ret = p->prog = slabio_xdp_load(p->map);
