@@ -22,8 +22,8 @@ SKIP = 77
 def namespaces(lab, mtu=1500):
     """The lab of usertools/veth-lab.sh, all interfaces with that MTU."""
     script = os.path.join(USERTOOLS, "veth-lab.sh")
-    subprocess.run([script, "up", lab.name], check=True)
     try:
+        subprocess.run([script, "up", lab.name], check=True)
         for where, interface in (("a", "eth0"), ("b", "eth0"), ("m", "port0"), ("m", "port1")):
             subprocess.run(["ip", "-n", f"{lab.name}.{where}", "link", "set", interface, "mtu", str(mtu)], check=True)
         yield

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 
 WAIT_S = 20
 SKIPPED = 77
@@ -212,6 +213,10 @@ def run_test(args, test):
         return SKIPPED
     except Failure as e:
         print("FAILED: %s: %s" % (test.__name__, e))
+        lab.show()
+        return 1
+    except Exception:  # a broken test is a failed test, and the others still run
+        print("FAILED: %s: %s" % (test.__name__, traceback.format_exc()))
         lab.show()
         return 1
     finally:

@@ -183,6 +183,7 @@ def stop_in_a_burst(primary, start):
                 primary.messages()
                 equal(primary.ask("stop"), "stopped 0", "stop")
             if "in the middle of a burst" in "".join(primary.messages()):
+                # the caller's from now on
                 stack.pop_all()
                 return second, before
         equal(primary.ask("start"), "started 0", "start")
