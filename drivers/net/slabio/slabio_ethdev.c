@@ -300,14 +300,18 @@ slabio_tx_queue_setup(struct rte_eth_dev *eth, uint16_t queue, uint16_t nb_desc,
 	return 0;
 }
 
-/* ethdev releases queues of stopped ports only, and a stopped queue holds nothing. */
+/* ethdev releases queues of stopped ports only. */
 static void
 slabio_rx_queue_release(struct rte_eth_dev *eth, uint16_t queue)
 {
 	struct slabio_rxq *q = eth->data->rx_queues[queue];
+	const struct slabio_backend *be;
 
 	if (q == NULL || rte_eal_process_type() != RTE_PROC_PRIMARY)
 		return;
+	be = slabio_backend(eth->data->dev_private);
+	if (be->rx_queue_release != NULL)
+		be->rx_queue_release(q);
 	q->in_use = false;
 	q->mp = NULL;
 	eth->data->rx_queues[queue] = NULL;

@@ -287,6 +287,11 @@ struct slabio_backend {
 	int (*allmulticast)(struct rte_eth_dev *eth, bool on);
 	int (*mac_set)(struct rte_eth_dev *eth, const struct rte_ether_addr *mac);
 	int (*mtu_set)(struct rte_eth_dev *eth, uint16_t mtu);
+	/**
+	 * Optional: a receive queue of a stopped port lets go of its mempool, which is q->mp until
+	 * then and may be freed as soon as this has returned.
+	 */
+	void (*rx_queue_release)(struct slabio_rxq *q);
 	/** Optional: brings dev->missed and whatever else is counted elsewhere up to date. */
 	void (*update_missed)(struct rte_eth_dev *eth);
 	/**

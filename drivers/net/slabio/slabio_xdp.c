@@ -102,6 +102,15 @@ check_kept(void *arg)
 		rte_eal_alarm_set(KEPT_CHECK_US, check_kept, arg);
 }
 
+/* What could not be closed gives mbufs back, later and under the lock, to pools of queues only. */
+static void
+xdp_rx_queue_release(struct slabio_rxq *q)
+{
+	pthread_mutex_lock(&slabio_xdp_lock);
+	q->mp = NULL;
+	pthread_mutex_unlock(&slabio_xdp_lock);
+}
+
 /* For a start, which needs the queues. Bounded: one that was just killed takes a moment to end. */
 static int
 wait_for_kept(struct rte_eth_dev *eth)
@@ -768,6 +777,7 @@ const struct slabio_backend slabio_xdp_backend = {
 	.allmulticast = xdp_allmulticast,
 	.mac_set = xdp_mac_set,
 	.mtu_set = xdp_mtu_set,
+	.rx_queue_release = xdp_rx_queue_release,
 	.update_missed = xdp_update_missed,
 	.rx_queue_run = xdp_rx_queue_run,
 	.rx_intr_enable = slabio_xdp_intr_enable,
