@@ -361,8 +361,8 @@ check_together(const char *name, const struct slabio_args *args)
 	if (args->iface == NULL && args->xdp_given != 0) {
 		SLABIO_LOG(ERR,
 			"%s: expected " ARG_IFACE "= beside " ARG_MODE "=, " ARG_START
-			"=, " ARG_COUNT "=, " ARG_BUSY_POLL "=, " ARG_PROG "=, " ARG_XSK_MAP
-			"= or " ARG_XSK_SOCKET "=, found none",
+			"=, " ARG_COUNT "=, " ARG_BUSY_POLL "=, " ARG_PROG "=, " ARG_PROG_NAME
+			"=, " ARG_XSK_MAP "=, " ARG_XSK_SOCKET "= or " ARG_META "=, found none",
 			name);
 		return -EINVAL;
 	}

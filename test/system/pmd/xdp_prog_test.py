@@ -335,7 +335,16 @@ def another_process_gives_sockets_of_a_users_program_too(folder):
         with Broker("--iface", "a0", "--xsk-map", f"{pins}/sockets", "--listen", path) as broker:
             os.chown(path, user.id, user.id)
             udp_to_port_rest_to_host(f"xsk_socket={path}", **user.with_rights())
-            broker.end()
+            # a port that runs needs it for nothing more, not to end either
+            pkts = untagged(300)
+            with Wire("a1") as wire, Port([f"net_slabio0,iface=a0,xsk_socket={path}"], **user.with_rights()) as pmd:
+                broker.end()
+                pmd.commands("set fwd rxonly", "start")
+                wire.send(pkts)
+                pmd.wait_stats(0, "UDP without slabio-xsk", rx_good_packets=len(split(pkts)[0]))
+                pmd.commands("stop", "port stop all")
+                pmd.mbufs_back()
+                pmd.quit()
 
 
 def what_others_say_to_it_is_checked(folder):
