@@ -149,9 +149,12 @@ worker_flush(struct worker *w)
 
 	if (n == 0 || w->state != WORKER_RUNNING)
 		return;
-	/* what is recorded never exceeds the capacity, so there is room, unless its words were
-	 * overwritten */
-	if (sio_rbuff_write_bulk(w->out, w->staged, n) != (int)n)
+	/*
+	 * Whole: who read the first descriptor of a packet finds the others, also if this process
+	 * stops or dies in here. What is recorded never exceeds the capacity, so there is room,
+	 * unless its words were overwritten.
+	 */
+	if (sio_rbuff_write_whole(w->out, w->staged, n) != (int)n)
 		worker_break(w, "its out ring refuses descriptors that must fit");
 	w->n_staged = 0;
 }

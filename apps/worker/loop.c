@@ -108,13 +108,30 @@ work_burst(struct loop *l)
 	return (int)first;
 }
 
+/* @return n, all of them written, or negative errno */
+static int
+wait_for_room(struct loop *l, unsigned int n)
+{
+	uint64_t until = sio_now_ns() + BACK_WAIT_NS;
+	int ret;
+
+	do {
+		relax();
+		ret = sio_rbuff_write_whole(l->s->back, l->descs, n);
+		if (ret != 0)
+			return ret;
+	} while (sio_now_ns() < until);
+	return session_owner_lives(l->s) ? -ETIMEDOUT : -EPIPE;
+}
+
+/* Whole packets, which come back whole or not at all, also if this process dies in here. */
 static int
 give_back(struct loop *l, unsigned int n)
 {
-	int ret = sio_rbuff_write_bulk(l->s->back, l->descs, n);
+	int ret = sio_rbuff_write_whole(l->s->back, l->descs, n);
 
 	if (ret == 0)
-		ret = sio_rbuff_write_timed(l->s->back, l->descs, n, sio_now_ns() + BACK_WAIT_NS);
+		ret = wait_for_room(l, n);
 	if (ret != (int)n)
 		return ret < 0 ? ret : -EPROTO;
 	l->have -= n;
@@ -169,7 +186,7 @@ loop_run(const struct session *s, const struct function *fn, uint64_t cost_ns,
 	struct loop l = {.s = s, .fn = fn, .cost_ns = cost_ns, .stats = stats};
 	int n;
 
-	/* with a part of a packet in hand the rest is read first: l2fwd never splits one */
+	/* with a part of a packet in hand the rest is read first: l2fwd wrote both at once */
 	while (!worker_quit || l.have != 0) {
 		n = fetch(&l);
 		if (n == 0)

@@ -152,6 +152,24 @@ def killed_eal_workers_of_chains_lose_no_buffer(lab):
     compared(lab, frames, missing=all_drops(stats), rewrite=L2FWD_MAC)
 
 
+def eal_worker_that_dies_within_a_packet_leaves_no_half_of_it(lab):
+    for where, packets in (("read", 1), ("back", 1), ("both", 2)):
+        frames = make(lab, 6000, 100, 45, sizes=(64, 1500))
+        l2fwd = start(lab, ["--eal-workers", "2", "--mbuf-size", "384"] + BY_HAND + LOSSLESS, exit_idle=False)
+        l2fwd.wait_for("is open for")
+        lab.env["HALF"] = where
+        victim = lab.eal_worker(0, program=lab.args.half_eal)
+        l2fwd.wait_for("has joined")
+        lab.eal_worker(1)
+        l2fwd.wait_for("EAL worker 0 (pid %d) is gone" % victim.pid)
+        at_rest(lab, l2fwd)
+        stats = settled(lab, l2fwd)
+        check("dies: " + where in victim.output(), "did not get that far")
+        check(stats["workers"][0]["in_hands"] == packets, "%s: %s", where, stats["workers"][0])
+        check(all_drops(stats) == packets, "%s: drops: %s", where, stats["dropped"])
+        compared(lab, frames, missing=packets, rewrite=L2FWD_MAC)
+
+
 def killed_eal_workers_of_a_conservative_pool_leave_a_quarantine(lab):
     frames = make(lab, 30000, 300, 36, sizes=(64, 200))
     l2fwd, workers = started(lab, 0, 2, LOSSLESS + ["--pool-mode", "conservative"], exit_idle=False)

@@ -344,6 +344,23 @@ def worker_that_dies_while_attaching_leaves_the_slot_free(lab):
     compared(lab, frames, rewrite=L2FWD_MAC)
 
 
+def worker_that_dies_within_a_packet_leaves_no_half_of_it(lab):
+    for where, packets in (("read", 1), ("back", 1), ("both", 2)):
+        frames = make(lab, 6000, 100, 24, sizes=(64, 1500))
+        l2fwd = lab.replay(lab.path("in.pcap"), lab.path("out.pcap"),
+                           ["--workers", "2", "--no-spawn", "--wait-workers", "10", "--mbuf-size", "384"] + LOSSLESS)
+        l2fwd.wait_for("is open for")
+        lab.env["HALF"] = where
+        victim = lab.worker("--slot", "0", program=lab.args.half)
+        lab.worker("--slot", "1")
+        l2fwd.wait_for("worker 0 (pid %d) is gone" % victim.pid)
+        stats = settled(lab, l2fwd)
+        check("dies: " + where in victim.output(), "did not get that far")
+        check(stats["workers"][0]["in_hands"] == packets, "%s: %s", where, stats["workers"][0])
+        check(all_drops(stats) == packets, "%s: drops: %s", where, stats["dropped"])
+        compared(lab, frames, missing=packets, rewrite=L2FWD_MAC)
+
+
 def refuse(lab, process, status, *texts):
     """The process ends with that status and a message with those texts in it, and leaves nothing behind."""
     check(process.end() == status, "ended with %s, %d expected", process.popen.returncode, status)

@@ -115,6 +115,8 @@ class Lab:
 
     def share_memory(self, mb=64):
         """From now on on hugepages of a mount of its own, as EAL secondaries need it."""
+        if self.huge is not None:
+            return
         if os.geteuid() != 0:
             raise Skip("needs root, to mount hugetlbfs")
         with open("/proc/meminfo", encoding="ascii") as f:
@@ -127,9 +129,9 @@ class Lab:
                        check=True)
         self.memory = ["--huge-dir", self.huge, "-m", str(mb)]
 
-    def eal_worker(self, slot, *options):
+    def eal_worker(self, slot, *options, program=None):
         """An EAL worker started by hand, on an lcore id of its own."""
-        return self.run([self.args.eal_worker] + self.memory[:2] + self.eal(10 + slot)
+        return self.run([program or self.args.eal_worker] + self.memory[:2] + self.eal(10 + slot)
                         + ["--proc-type=secondary", "--no-telemetry", "--", "--attach", self.name,
                            "--slot", str(slot)] + list(options))
 
@@ -145,8 +147,8 @@ class Lab:
             check(time.monotonic() < until, "nothing was sent within %d s", WAIT_S)
             time.sleep(0.002)
 
-    def worker(self, *options):
-        return self.run([self.args.worker, "--attach", self.name] + list(options))
+    def worker(self, *options, program=None):
+        return self.run([program or self.args.worker, "--attach", self.name] + list(options))
 
     def peer(self, *options):
         return self.run([self.args.peer] + list(options))
@@ -232,6 +234,8 @@ def arguments():
     parser.add_argument("--eal-worker", required=True)
     parser.add_argument("--ctl", required=True)
     parser.add_argument("--peer", required=True)
+    parser.add_argument("--half", required=True)
+    parser.add_argument("--half-eal", required=True)
     parser.add_argument("--driver", default="net_slabio")
     parser.add_argument("--plugin", action="append", default=[])
     parser.add_argument("tests", nargs="+")
