@@ -49,18 +49,27 @@ histogram_value(uint32_t bucket)
 	return ((double)(HISTOGRAM_SUB + sub) + 0.5) * (double)(UINT64_C(1) << (power - 7));
 }
 
-/* The value that a part of all are below; 0 if there are none. */
+/*
+ * The value that a part of all are below; 0 if there are none. What is in a bucket lies evenly between
+ * it and the one below that has something: so it is for values of a clock that moves in steps.
+ */
 static inline double
 histogram_part(const struct histogram *h, double part)
 {
 	uint64_t all = 0, seen = 0;
+	double low = 0, high, wanted;
 
 	for (uint32_t i = 0; i < HISTOGRAM_SIZE; i++)
 		all += h->count[i];
+	wanted = part * (double)all;
 	for (uint32_t i = 0; i < HISTOGRAM_SIZE; i++) {
+		if (h->count[i] == 0)
+			continue;
+		high = histogram_value(i);
+		if ((double)(seen + h->count[i]) >= wanted)
+			return low + (high - low) * (wanted - (double)seen) / h->count[i];
 		seen += h->count[i];
-		if (seen > 0 && (double)seen >= part * (double)all)
-			return histogram_value(i);
+		low = high;
 	}
 	return 0;
 }

@@ -6,13 +6,14 @@
  * What the recovery of a dead member costs those who work on.
  *
  * A round: a new pool; processes that take and give bursts, each with a CPU of its own; a member that
- * comes by 65 536 blocks, in its shards, in a ring and in its hands, and is killed. Then this process,
- * a member as well, recovers, and for ten milliseconds from its beginning the others note how long their
- * bursts take. In a control round it does without, and recovers after that. In both it keeps its own
- * CPU busy all the time. Afterwards every block has to be where it belongs.
+ * comes by 65 536 blocks, in its shards, in a ring and in its hands, and is killed. For ten milliseconds
+ * the others note how long their bursts take while this process, a member as well, keeps its own CPU busy:
+ * the control. Then it recovers, and from the beginning of that they note it for ten milliseconds again,
+ * those while the recovery runs and those after it apart. Afterwards every block has to be where it belongs.
  *
- * A burst takes some 20 ns, and the clocks of common CPUs move in steps of up to 10 ns: so bursts are
- * timed sixteen at a time.
+ * Each burst is timed by itself: of several together the slowest would speak for all. A burst takes some
+ * 20 ns, and the clocks of common CPUs move in steps of up to 10 ns. Where in a step a burst begins is
+ * chance, so how many are seen to take a step more says how much more they took.
  */
 
 #include <errno.h>
@@ -43,12 +44,15 @@
 #define BLOCKS	      (HELD + OTHERS)
 #define BLOCK_SIZE    64u
 #define BULK	      32u
-#define AT_A_TIME     16u   /* bursts */
 #define SWING	      2048u /* blocks that go up and down: some magazines */
 #define WORKERS_MAX   8u
 #define LIMIT_SECONDS 30u /* a process that takes longer hangs */
 #define REST_US	      2000u
-#define ROUNDS(ms)    (1 + (ms) / 8)
+#define SETTLE	      32u     /* bursts at the begin of a window that do not count */
+#define NEAR_US	      100000u /* for the others to see that it begins */
+#define PAIRS_MORE    5u /* times as many pairs, of fewer rounds: one that was disturbed weighs less */
+#define ROUNDS(ms)    (1 + (ms) / 20)
+#define AGAIN	      4u /* times as many rounds in all */
 #define IDLE_MAX      50u
 #define WINDOW_NS     UINT64_C(10000000)
 #define BAR_NS	      50e6
@@ -61,38 +65,53 @@ enum burst {
 
 static const char *const burst_names[] = {[GETPUT] = "getput", [SWINGS] = "swing"};
 
+/* What bursts count for. */
+enum window {
+	CONTROL, /* before the recovery */
+	DURING,
+	AFTER,
+	WINDOWS,
+	REST = WINDOWS, /* nothing */
+	NEAR,		/* nothing, but that will change soon */
+};
+
 /* What the processes of one round share. */
 struct shared {
 	_Atomic unsigned int ready;
-	_Alignas(128) _Atomic bool window; /* bursts count */
+	_Alignas(128) _Atomic unsigned int window;
 	_Atomic bool stop;
 	struct {
-		_Alignas(128) uint64_t wall_ns;
+		_Alignas(128) uint64_t wall_ns; /* from near to rest */
 		uint64_t cpu_ns;
 		uint64_t failed;
-		struct histogram histogram;
+		_Atomic unsigned int window; /* that it has seen */
+		struct histogram histogram[WINDOWS];
 	} worker[WORKERS_MAX];
 };
 
-static const double parts[] = {0.5, 0.99, 0.999};
-static const char *const part_names[] = {"p50", "p99", "p99.9"};
-#define PARTS (sizeof(parts) / sizeof(parts[0]))
+/* What is compared with the control. */
+enum view { IN_ALL, WHILE_RUNNING, VIEWS };
 
-/* One contender: rounds with a recovery, or without. */
+static const double parts[] = {0.5, 0.99, 0.999, 0.9999};
+static const char *const part_names[] = {"p50", "p99", "p99.9", "p99.99"};
+#define PARTS	 (sizeof(parts) / sizeof(parts[0]))
+#define BAR_PART 2
+
 struct job {
 	bool exact;
-	bool control;
 	enum burst burst;
 	unsigned int workers;
 	/* results of a run of several rounds */
-	struct histogram histogram;
-	double part[PARTS]; /* ns */
-	double ns;	    /* of one recovery */
-	uint64_t failed;    /* bursts that found too few blocks */
+	struct histogram histogram[WINDOWS];
+	double control[PARTS]; /* ns */
+	double part[VIEWS][PARTS];
+	double ns;	 /* of one recovery */
+	uint64_t failed; /* bursts that found too few blocks */
 	struct sio_recover_report report;
 };
 
 static struct shared *shared;
+
 /* ---- those who go on ---- */
 
 static int
@@ -123,34 +142,52 @@ burst(struct sio_pool *pool, enum burst kind, uint32_t *handles, unsigned int *n
 	return true;
 }
 
+/*
+ * Another window has begun. What that costs is not of the windows' bursts: system calls and page faults are
+ * before the first one of a round and after the last one.
+ */
+static void
+turn(unsigned int me, unsigned int now)
+{
+	struct histogram *histogram = shared->worker[me].histogram;
+
+	if (now == NEAR) {
+		bench_first(false);
+		memset(histogram, 0, WINDOWS * sizeof(*histogram));
+		shared->worker[me].wall_ns = sio_now_ns();
+		shared->worker[me].cpu_ns = bench_cpu_ns();
+	} else if (now == REST) {
+		shared->worker[me].wall_ns = sio_now_ns() - shared->worker[me].wall_ns;
+		shared->worker[me].cpu_ns = bench_cpu_ns() - shared->worker[me].cpu_ns;
+		bench_as_others();
+	}
+	atomic_store_explicit(&shared->worker[me].window, now, memory_order_release);
+}
+
 static void
 work(struct sio_pool *pool, unsigned int me, enum burst kind)
 {
-	struct histogram *histogram = &shared->worker[me].histogram;
+	struct histogram *histogram = shared->worker[me].histogram;
+	unsigned int n = 0, window = REST, settle = 0, now;
 	static uint32_t handles[SWING];
-	uint64_t wall = 0, cpu = 0, began, took;
-	bool counts = false, up = true;
-	unsigned int n = 0;
+	uint64_t began, took;
+	bool up = true;
 
 	while (!atomic_load_explicit(&shared->stop, memory_order_acquire)) {
-		bool window = atomic_load_explicit(&shared->window, memory_order_acquire);
-
-		if (window != counts) {
-			counts = window;
-			wall = sio_now_ns() - wall;
-			cpu = bench_cpu_ns() - cpu;
-			if (!window) {
-				shared->worker[me].wall_ns = wall;
-				shared->worker[me].cpu_ns = cpu;
-			}
+		now = atomic_load_explicit(&shared->window, memory_order_acquire);
+		if (now != window) {
+			turn(me, now);
+			window = now;
+			settle = SETTLE;
 		}
 		began = rte_rdtsc();
-		for (unsigned int i = 0; i < AT_A_TIME; i++)
-			if (!burst(pool, kind, handles, &n, &up))
-				shared->worker[me].failed++;
+		if (!burst(pool, kind, handles, &n, &up))
+			shared->worker[me].failed++;
 		took = rte_rdtsc() - began;
-		if (counts)
-			histogram_add(histogram, took);
+		if (settle > 0)
+			settle--;
+		else if (window < WINDOWS)
+			histogram_add(&histogram[window], took);
 	}
 	if (n > 0)
 		sio_pool_give(pool, handles, n);
@@ -316,26 +353,56 @@ start_all(struct scene *s, const struct job *job)
 	return ret == 0 ? start(s, job, true) : ret;
 }
 
-/* The others take note while this one recovers, or does not. */
-static int
-window(struct scene *s, const struct job *job, struct sio_recover_report *report)
+static void
+enter(enum window window)
 {
-	uint64_t until;
-	int ret = 0;
+	atomic_store_explicit(&shared->window, window, memory_order_release);
+}
+
+static void
+busy_until(uint64_t ns)
+{
+	while (sio_now_ns() < ns)
+		rte_pause();
+}
+
+/* The others are told, and know. */
+static void
+come_near(const struct job *job)
+{
+	uint64_t until = sio_now_ns() + NEAR_US * UINT64_C(1000);
+	unsigned int n = 0;
+
+	enter(NEAR);
+	while (n < job->workers && sio_now_ns() < until) {
+		if (atomic_load_explicit(&shared->worker[n].window, memory_order_acquire) == NEAR)
+			n++;
+		else
+			usleep(100);
+	}
+	bench_first(false);
+}
+
+/* The others take note before this one recovers, while it does, and after. */
+static int
+windows(struct scene *s, const struct job *job, struct sio_recover_report *report)
+{
+	uint64_t now;
+	int ret;
 
 	kill(s->pids[--s->n], SIGKILL);
 	waitpid(s->pids[s->n], NULL, 0);
 	usleep(REST_US);
-	until = sio_now_ns() + WINDOW_NS;
-	atomic_store_explicit(&shared->window, true, memory_order_release);
-	if (!job->control)
-		ret = sio_pool_recover(s->pool, report);
-	while (sio_now_ns() < until)
-		rte_pause();
-	atomic_store_explicit(&shared->window, false, memory_order_release);
-	usleep(REST_US);
-	if (job->control)
-		ret = sio_pool_recover(s->pool, report);
+	come_near(job);
+	enter(CONTROL);
+	busy_until(sio_now_ns() + WINDOW_NS);
+	now = sio_now_ns();
+	enter(DURING);
+	ret = sio_pool_recover(s->pool, report);
+	enter(AFTER);
+	busy_until(now + WINDOW_NS);
+	enter(REST);
+	bench_as_others();
 	return ret;
 }
 
@@ -394,11 +461,12 @@ one_round(struct job *job)
 	int ret;
 
 	memset(shared, 0, sizeof(*shared));
+	enter(REST);
 	ret = scene_open(&s, job->exact);
 	if (ret == 0)
 		ret = start_all(&s, job);
 	if (ret == 0)
-		ret = window(&s, job, &report);
+		ret = windows(&s, job, &report);
 	if (ret == 0)
 		ret = stop_all(&s);
 	if (ret == 0)
@@ -410,13 +478,14 @@ one_round(struct job *job)
 	return ret;
 }
 
-/* True if all of the others had a CPU at some time of the window. */
+/* True if all of the others had a CPU at some time of each window. */
 static bool
 all_worked(const struct job *job)
 {
 	for (unsigned int i = 0; i < job->workers; i++)
-		if (histogram_part(&shared->worker[i].histogram, 1) == 0)
-			return false;
+		for (unsigned int w = 0; w < WINDOWS; w++)
+			if (histogram_part(&shared->worker[i].histogram[w], 1) == 0)
+				return false;
 	return true;
 }
 
@@ -445,57 +514,72 @@ quiet_round(struct job *job, unsigned int *again, unsigned int *disturbed)
 	}
 	*disturbed += bench_lost > BENCH_LOST_TOLERATED;
 	for (unsigned int i = 0; i < job->workers; i++) {
-		histogram_sum(&job->histogram, &shared->worker[i].histogram);
+		for (unsigned int w = 0; w < WINDOWS; w++)
+			histogram_sum(&job->histogram[w], &shared->worker[i].histogram[w]);
 		job->failed += shared->worker[i].failed;
 	}
 	return 0;
 }
 
 static void
-parts_of(struct job *job)
+parts_of(const struct histogram *h, double part[PARTS])
 {
 	for (unsigned int i = 0; i < PARTS; i++)
-		job->part[i] =
-			histogram_part(&job->histogram, parts[i]) * 1e9 / (double)rte_get_tsc_hz();
+		part[i] = histogram_part(h, parts[i]) * 1e9 / (double)rte_get_tsc_hz();
 }
 
-/* A pair of runs. They take turns at each round, since the machine changes its mind meanwhile. */
+/* Some rounds, taken together. */
 static int
-run_pair(struct job *subject, struct job *control, unsigned int rounds, unsigned int *disturbed)
+run(struct job *job, unsigned int rounds, unsigned int *disturbed)
 {
-	unsigned int again = 2 * (rounds - 1);
+	unsigned int again = (AGAIN - 1) * rounds;
 	double ns[ROUNDS(10000)];
 	int ret = 0;
 
-	memset(&subject->histogram, 0, sizeof(subject->histogram));
-	memset(&control->histogram, 0, sizeof(control->histogram));
+	memset(job->histogram, 0, sizeof(job->histogram));
 	for (unsigned int i = 0; i < rounds && ret == 0; i++) {
-		ret = quiet_round(subject, &again, disturbed);
-		if (ret == 0)
-			ret = quiet_round(control, &again, disturbed);
-		ns[i] = (double)subject->report.ns;
+		ret = quiet_round(job, &again, disturbed);
+		ns[i] = (double)job->report.ns;
 	}
 	if (ret != 0)
 		return ret;
-	parts_of(subject);
-	parts_of(control);
-	subject->ns = bench_spread_of(ns, rounds).median;
+	parts_of(&job->histogram[CONTROL], job->control);
+	parts_of(&job->histogram[DURING], job->part[WHILE_RUNNING]);
+	histogram_sum(&job->histogram[DURING], &job->histogram[AFTER]);
+	parts_of(&job->histogram[DURING], job->part[IN_ALL]);
+	job->ns = bench_spread_of(ns, rounds).median;
 	return 0;
 }
 
 /* ---- results ---- */
 
 struct series {
-	double subject[PARTS][BENCH_PAIRS_MAX], rival[PARTS][BENCH_PAIRS_MAX];
+	double subject[VIEWS][PARTS][BENCH_PAIRS_MAX], rival[PARTS][BENCH_PAIRS_MAX];
 	double ns[BENCH_PAIRS_MAX], line[BENCH_PAIRS_MAX];
 	unsigned int disturbed;
 };
 
-static void
-result(const struct job *job, struct series *s, const char *pattern, double *subject, double *rival,
-	const char *name, double bar)
+static unsigned int
+pairs_wanted(void)
 {
-	const unsigned int pairs = bench_options.pairs;
+	return RTE_MIN(bench_options.pairs * PAIRS_MORE, BENCH_PAIRS_MAX);
+}
+
+/* Of values that are used again, as they are ordered. */
+static struct bench_spread
+spread_of(const double *values, unsigned int n)
+{
+	double copy[BENCH_PAIRS_MAX];
+
+	memcpy(copy, values, n * sizeof(*values));
+	return bench_spread_of(copy, n);
+}
+
+static void
+result(const struct job *job, const struct series *s, const char *pattern, const double *subject,
+	const double *rival, const char *name, double bar)
+{
+	const unsigned int pairs = pairs_wanted();
 	struct bench_result r = {
 		.of = {.suite = "recovery",
 			.lcores = job->workers,
@@ -514,9 +598,9 @@ result(const struct job *job, struct series *s, const char *pattern, double *sub
 	for (unsigned int i = 0; i < pairs; i++)
 		ratio[i] = rival[i] / subject[i];
 	r.ratio = bench_spread_of(ratio, pairs);
-	r.subject = bench_spread_of(subject, pairs);
-	r.rival = bench_spread_of(rival, pairs);
-	r.line = bench_spread_of(s->line, pairs);
+	r.subject = spread_of(subject, pairs);
+	r.rival = spread_of(rival, pairs);
+	r.line = spread_of(s->line, pairs);
 	bench_report(&r);
 }
 
@@ -531,11 +615,11 @@ fact(const struct job *job, const char *what, double value)
 }
 
 static void
-report_time(const struct job *job, struct series *s)
+report_time(const struct job *job, const struct series *s)
 {
 	double bar[BENCH_PAIRS_MAX];
 
-	for (unsigned int i = 0; i < bench_options.pairs; i++)
+	for (unsigned int i = 0; i < BENCH_PAIRS_MAX; i++)
 		bar[i] = BAR_NS;
 	result(job, s, "recover", s->ns, bar, "50 ms", 1);
 	fact(job, "free blocks of its shards", job->report.blocks_shards);
@@ -548,30 +632,29 @@ report_time(const struct job *job, struct series *s)
 static int
 measure(bool exact, enum burst burst)
 {
-	struct job subject = {.exact = exact, .burst = burst}, control;
+	struct job job = {.exact = exact, .burst = burst};
 	static struct series s;
 	char pattern[BENCH_NAME_LEN];
 	int ret = 0;
 
-	subject.workers = RTE_MIN(bench_cpus - 1, WORKERS_MAX);
-	control = subject;
-	control.control = true;
+	job.workers = RTE_MIN(bench_cpus - 1, WORKERS_MAX);
 	s.disturbed = 0;
-	/* one pair more, of a round each: it warms up */
-	for (unsigned int i = 0; i <= bench_options.pairs && ret == 0; i++) {
+	/* one more, of one round: it warms up */
+	for (unsigned int i = 0; i <= pairs_wanted() && ret == 0; i++) {
 		const unsigned int rounds = i > 0 ? ROUNDS(bench_options.ms) : 1;
 		const unsigned int at = i > 0 ? i - 1 : 0;
 
-		ret = run_pair(&subject, &control, rounds, &s.disturbed);
+		ret = run(&job, rounds, &s.disturbed);
 		if (ret == 0)
 			ret = bench_line(&s.line[at]);
 		if (i == 0)
 			s.disturbed = 0;
 		for (unsigned int p = 0; p < PARTS; p++) {
-			s.subject[p][at] = subject.part[p];
-			s.rival[p][at] = control.part[p];
+			s.subject[IN_ALL][p][at] = job.part[IN_ALL][p];
+			s.subject[WHILE_RUNNING][p][at] = job.part[WHILE_RUNNING][p];
+			s.rival[p][at] = job.control[p];
 		}
-		s.ns[at] = subject.ns;
+		s.ns[at] = job.ns;
 	}
 	if (ret == -EBUSY) {
 		bench_report_skip("recovery", "other programs have the CPUs");
@@ -581,11 +664,14 @@ measure(bool exact, enum burst burst)
 		return ret;
 	for (unsigned int p = 0; p < PARTS; p++) {
 		snprintf(pattern, sizeof(pattern), "%s %s", burst_names[burst], part_names[p]);
-		result(&subject, &s, pattern, s.subject[p], s.rival[p], "no recovery",
-			p == PARTS - 1 && burst == GETPUT ? BAR_BURSTS : 0);
+		result(&job, &s, pattern, s.subject[IN_ALL][p], s.rival[p], "no recovery",
+			p == BAR_PART && burst == GETPUT ? BAR_BURSTS : 0);
 	}
+	snprintf(pattern, sizeof(pattern), "%s during", burst_names[burst]);
+	result(&job, &s, pattern, s.subject[WHILE_RUNNING][BAR_PART], s.rival[BAR_PART],
+		"no recovery", 0);
 	if (burst == GETPUT)
-		report_time(&subject, &s);
+		report_time(&job, &s);
 	return 0;
 }
 
