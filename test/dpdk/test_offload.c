@@ -117,6 +117,17 @@ ipv6(uint8_t proto, uint16_t payload, uint8_t options)
 	return m;
 }
 
+/* All of it, here. */
+static bool
+offload(struct rte_mbuf *m)
+{
+	struct slabio_tx_sum sum;
+	bool ok = slabio_offload_tx(m, false, &sum);
+
+	assert_int_equal(sum.start, 0);
+	return ok;
+}
+
 /* What a port that was sent this packet would say of it. */
 static uint64_t
 looked_at(struct rte_mbuf *m)
@@ -131,7 +142,7 @@ filled_in_is_found_good(struct rte_mbuf *m, uint64_t ip_flag)
 {
 	const uint32_t last = m->l2_len + m->l3_len + 10;
 
-	assert_true(slabio_offload_tx(m));
+	assert_true(offload(m));
 	assert_int_equal(looked_at(m), ip_flag | RTE_MBUF_F_RX_L4_CKSUM_GOOD);
 	rte_pktmbuf_mtod(m, uint8_t *)[last] ^= 0x10;
 	assert_int_equal(looked_at(m), ip_flag | RTE_MBUF_F_RX_L4_CKSUM_BAD);
@@ -163,12 +174,12 @@ they_are_what_dpdk_makes_them(void **state)
 	struct rte_ipv4_hdr *ip;
 
 	(void)state;
-	assert_true(slabio_offload_tx(m));
+	assert_true(offload(m));
 	ip = rte_pktmbuf_mtod_offset(m, struct rte_ipv4_hdr *, m->l2_len);
 	assert_int_equal(rte_ipv4_cksum(ip), 0);
 	assert_int_equal(rte_ipv4_udptcp_cksum_verify(ip, ip + 1), 0);
 	/* doing it again changes nothing */
-	assert_true(slabio_offload_tx(m));
+	assert_true(offload(m));
 	assert_int_equal(rte_ipv4_udptcp_cksum_verify(ip, ip + 1), 0);
 	rte_pktmbuf_free(m);
 }
@@ -196,7 +207,7 @@ a_datagram_without_a_checksum_is_neither_good_nor_bad(void **state)
 
 	(void)state;
 	m->ol_flags &= ~RTE_MBUF_F_TX_L4_MASK;
-	assert_true(slabio_offload_tx(m));
+	assert_true(offload(m));
 	assert_int_equal(looked_at(m), RTE_MBUF_F_RX_IP_CKSUM_GOOD | RTE_MBUF_F_RX_L4_CKSUM_NONE);
 	rte_pktmbuf_free(m);
 }
@@ -208,13 +219,13 @@ headers_that_are_not_there_are_refused(void **state)
 
 	(void)state;
 	m->l3_len = 400;
-	assert_false(slabio_offload_tx(m));
+	assert_false(offload(m));
 	m->l3_len = 8;
-	assert_false(slabio_offload_tx(m));
+	assert_false(offload(m));
 	m->l3_len = 20;
 	/* the packet says that it is longer than it is */
 	rte_pktmbuf_mtod_offset(m, struct rte_ipv4_hdr *, m->l2_len)->total_length = 0xffff;
-	assert_false(slabio_offload_tx(m));
+	assert_false(offload(m));
 	rte_pktmbuf_free(m);
 }
 
@@ -227,10 +238,10 @@ a_tag_goes_in_and_comes_off(void **state)
 	(void)state;
 	m->ol_flags |= RTE_MBUF_F_TX_VLAN;
 	m->vlan_tci = 77;
-	assert_true(slabio_offload_tx(m));
+	assert_true(offload(m));
 	assert_int_equal(m->pkt_len, len + 4);
 	/* it has its tag, and gets no second one if it has to be sent again */
-	assert_true(slabio_offload_tx(m));
+	assert_true(offload(m));
 	assert_int_equal(m->pkt_len, len + 4);
 	m->vlan_tci = 0;
 	m->ol_flags = 0;
@@ -240,6 +251,79 @@ a_tag_goes_in_and_comes_off(void **state)
 	assert_int_equal(m->ol_flags, RTE_MBUF_F_RX_VLAN | RTE_MBUF_F_RX_VLAN_STRIPPED |
 					      RTE_MBUF_F_RX_IP_CKSUM_GOOD |
 					      RTE_MBUF_F_RX_L4_CKSUM_GOOD);
+	rte_pktmbuf_free(m);
+}
+
+/* As a device or the kernel does it with what was left to it: to the packet's end. */
+static void
+finish(struct rte_mbuf *m, const struct slabio_tx_sum *sum)
+{
+	uint16_t raw = 0;
+
+	assert_int_equal(rte_raw_cksum_mbuf(m, sum->start, m->pkt_len - sum->start, &raw), 0);
+	*rte_pktmbuf_mtod_offset(m, unaligned_uint16_t *, sum->start + sum->offset) =
+		(uint16_t)~raw;
+}
+
+static void
+left_and_finished_is_good(struct rte_mbuf *m, uint64_t ip_flag, bool tag)
+{
+	struct slabio_tx_sum sum;
+
+	if (tag)
+		m->ol_flags |= RTE_MBUF_F_TX_VLAN;
+	assert_true(slabio_offload_tx(m, true, &sum));
+	assert_int_equal(sum.start, m->l2_len + m->l3_len);
+	assert_false(sum.done);
+	/* doing it again, as for a packet that has to be sent again, changes nothing */
+	assert_true(slabio_offload_tx(m, true, &sum));
+	assert_int_equal(sum.start, m->l2_len + m->l3_len);
+	finish(m, &sum);
+	assert_int_equal(looked_at(m), ip_flag | RTE_MBUF_F_RX_L4_CKSUM_GOOD);
+	rte_pktmbuf_free(m);
+}
+
+static void
+checksums_that_somebody_else_finishes_are_good(void **state)
+{
+	const uint64_t ip = RTE_MBUF_F_RX_IP_CKSUM_GOOD;
+	uint16_t payload;
+	int tag;
+
+	(void)state;
+	for (payload = 8; payload < 200; payload++)
+		for (tag = 0; tag < 2; tag++) {
+			left_and_finished_is_good(ipv4(IPPROTO_UDP, payload), ip, tag);
+			left_and_finished_is_good(ipv4(IPPROTO_TCP, payload), ip, tag);
+			left_and_finished_is_good(ipv6(IPPROTO_UDP, payload, 0), 0, tag);
+			left_and_finished_is_good(ipv6(IPPROTO_TCP, payload, 16), 0, tag);
+		}
+}
+
+/* Whoever finishes it sums up all there is. */
+static void
+a_checksum_that_does_not_cover_the_end_is_not_left(void **state)
+{
+	struct rte_mbuf *m = ipv4(IPPROTO_TCP, 2);
+	struct slabio_tx_sum sum;
+
+	(void)state;
+	add(m, "\xff\xff\xff\xff", 4);
+	assert_true(slabio_offload_tx(m, true, &sum));
+	assert_int_equal(sum.start, 0);
+	assert_true(sum.done);
+	assert_int_equal(looked_at(m), RTE_MBUF_F_RX_IP_CKSUM_GOOD | RTE_MBUF_F_RX_L4_CKSUM_GOOD);
+	rte_pktmbuf_free(m);
+	/* nor is one of a packet that is not what it says */
+	m = ipv4(IPPROTO_TCP, 50);
+	rte_pktmbuf_mtod_offset(m, struct rte_ipv4_hdr *, m->l2_len)->total_length = 0xffff;
+	assert_false(slabio_offload_tx(m, true, &sum));
+	rte_pktmbuf_free(m);
+	/* and where nothing was asked for, nothing is left */
+	m = ipv4(IPPROTO_UDP, 50);
+	m->ol_flags &= ~RTE_MBUF_F_TX_L4_MASK;
+	assert_true(slabio_offload_tx(m, true, &sum));
+	assert_true(sum.start == 0 && !sum.done);
 	rte_pktmbuf_free(m);
 }
 
@@ -254,6 +338,7 @@ noise_is_survived(void **state)
 	(void)state;
 	for (round = 0; round < 100000; round++) {
 		struct rte_mbuf *m = rte_pktmbuf_alloc(pool), *kept = m;
+		struct slabio_tx_sum sum;
 		uint8_t *data;
 
 		assert_non_null(m);
@@ -275,7 +360,9 @@ noise_is_survived(void **state)
 		m->l2_len = x >> 20 & 31;
 		m->l3_len = x >> 25 & 63;
 		m->ol_flags = x >> 8 & SLABIO_TX_SOFT_FLAGS;
-		(void)slabio_offload_tx(m);
+		(void)slabio_offload_tx(m, x & 1024, &sum);
+		if (sum.start != 0)
+			assert_true(sum.start + sum.offset + 2u <= kept->data_len);
 		rte_pktmbuf_free(kept);
 	}
 	assert_int_equal(rte_mempool_avail_count(pool), pool->size);
@@ -293,6 +380,8 @@ main(void)
 		cmocka_unit_test(a_datagram_without_a_checksum_is_neither_good_nor_bad),
 		cmocka_unit_test(headers_that_are_not_there_are_refused),
 		cmocka_unit_test(a_tag_goes_in_and_comes_off),
+		cmocka_unit_test(checksums_that_somebody_else_finishes_are_good),
+		cmocka_unit_test(a_checksum_that_does_not_cover_the_end_is_not_left),
 		cmocka_unit_test(noise_is_survived),
 	};
 	int ret;

@@ -41,6 +41,23 @@ pseudo_sum(const void *ip, bool v4, uint8_t proto, uint32_t len)
 }
 
 /*
+ * Bytes of TCP or UDP, with their header, as the IP header says it. False if the packet is not as
+ * long as that.
+ */
+static bool
+l4_length(const struct rte_mbuf *m, const void *ip, bool v4, uint32_t l3_len, uint32_t off,
+	uint32_t *len)
+{
+	const uint32_t said =
+		v4 ? rte_be_to_cpu_16(((const struct rte_ipv4_hdr *)ip)->total_length)
+		   : rte_be_to_cpu_16(((const struct rte_ipv6_hdr *)ip)->payload_len) +
+				sizeof(struct rte_ipv6_hdr);
+
+	*len = said - l3_len;
+	return said >= l3_len && off + *len <= m->pkt_len;
+}
+
+/*
  * The sum over a TCP or UDP packet with its pseudo header: 0xffff for one with a valid checksum.
  * False if the packet is not as long as its headers say.
  */
@@ -48,18 +65,12 @@ static bool
 l4_sum(const struct rte_mbuf *m, const void *ip, bool v4, uint8_t proto, uint32_t l3_len,
 	uint32_t off, uint16_t *sum)
 {
-	const uint32_t said =
-		v4 ? rte_be_to_cpu_16(((const struct rte_ipv4_hdr *)ip)->total_length)
-		   : rte_be_to_cpu_16(((const struct rte_ipv6_hdr *)ip)->payload_len) +
-				sizeof(struct rte_ipv6_hdr);
 	uint16_t raw;
-	uint32_t all;
+	uint32_t all, len;
 
-	if (said < l3_len || off + (said - l3_len) > m->pkt_len)
+	if (!l4_length(m, ip, v4, l3_len, off, &len) || rte_raw_cksum_mbuf(m, off, len, &raw) != 0)
 		return false;
-	if (rte_raw_cksum_mbuf(m, off, said - l3_len, &raw) != 0)
-		return false;
-	all = (uint32_t)raw + pseudo_sum(ip, v4, proto, said - l3_len);
+	all = (uint32_t)raw + pseudo_sum(ip, v4, proto, len);
 	all = (all & 0xffff) + (all >> 16);
 	*sum = (uint16_t)all;
 	return true;
@@ -144,18 +155,39 @@ slabio_offload_rx(uint64_t offloads, struct rte_mbuf **pkts, uint16_t n)
 
 /* ---- transmit ---- */
 
+/*
+ * Leaves the payload to somebody else, who sums up all there is of the packet: padding would count.
+ * That one has to find headers that are as the flags say, too.
+ */
 static bool
-fill_in_l4(struct rte_mbuf *m, void *ip, bool v4)
+leave_l4(const struct rte_mbuf *m, const void *ip, bool v4, bool udp, unaligned_uint16_t *field)
+{
+	const uint32_t off = m->l2_len + m->l3_len;
+	uint32_t len;
+
+	if (!l4_length(m, ip, v4, m->l3_len, off, &len) || off + len != m->pkt_len)
+		return false;
+	*field = pseudo_sum(ip, v4, udp ? IPPROTO_UDP : IPPROTO_TCP, len);
+	return true;
+}
+
+static bool
+fill_in_l4(struct rte_mbuf *m, void *ip, bool v4, bool leave, struct slabio_tx_sum *done)
 {
 	const uint32_t off = m->l2_len + m->l3_len;
 	const bool udp = (m->ol_flags & RTE_MBUF_F_TX_L4_MASK) == RTE_MBUF_F_TX_UDP_CKSUM;
-	const uint32_t at = off + (udp ? offsetof(struct rte_udp_hdr, dgram_cksum)
-				       : offsetof(struct rte_tcp_hdr, cksum));
-	unaligned_uint16_t *field = rte_pktmbuf_mtod_offset(m, unaligned_uint16_t *, at);
+	const uint16_t at = udp ? offsetof(struct rte_udp_hdr, dgram_cksum)
+				: offsetof(struct rte_tcp_hdr, cksum);
+	unaligned_uint16_t *field = rte_pktmbuf_mtod_offset(m, unaligned_uint16_t *, off + at);
 	uint16_t sum;
 
 	if (m->data_len < off + (udp ? sizeof(struct rte_udp_hdr) : sizeof(struct rte_tcp_hdr)))
 		return false;
+	if (leave && leave_l4(m, ip, v4, udp, field)) {
+		done->start = (uint16_t)off;
+		done->offset = at;
+		return true;
+	}
 	/* applications leave the pseudo header's sum here */
 	*field = 0;
 	if (!l4_sum(m, ip, v4, udp ? IPPROTO_UDP : IPPROTO_TCP, m->l3_len, off, &sum))
@@ -163,11 +195,12 @@ fill_in_l4(struct rte_mbuf *m, void *ip, bool v4)
 	sum = (uint16_t)~sum;
 	/* for UDP, zero means that there is none */
 	*field = udp && sum == 0 ? 0xffff : sum;
+	done->done = true;
 	return true;
 }
 
 static bool
-fill_in_checksums(struct rte_mbuf *m)
+fill_in_checksums(struct rte_mbuf *m, bool leave, struct slabio_tx_sum *sum)
 {
 	const uint64_t l4 = m->ol_flags & RTE_MBUF_F_TX_L4_MASK;
 	const bool v4 = !(m->ol_flags & RTE_MBUF_F_TX_IPV6);
@@ -182,15 +215,22 @@ fill_in_checksums(struct rte_mbuf *m)
 		ipv4->hdr_checksum = 0;
 		ipv4->hdr_checksum = (uint16_t)~rte_raw_cksum(ipv4, m->l3_len);
 	}
-	return l4 == RTE_MBUF_F_TX_L4_NO_CKSUM || fill_in_l4(m, ip, v4);
+	return l4 == RTE_MBUF_F_TX_L4_NO_CKSUM || fill_in_l4(m, ip, v4, leave, sum);
 }
 
 bool
-slabio_offload_tx(struct rte_mbuf *m)
+slabio_offload_tx(struct rte_mbuf *m, bool leave, struct slabio_tx_sum *sum)
 {
+	*sum = (struct slabio_tx_sum){0};
 	if ((m->ol_flags & (RTE_MBUF_F_TX_IP_CKSUM | RTE_MBUF_F_TX_L4_MASK)) &&
-		!fill_in_checksums(m))
+		!fill_in_checksums(m, leave, sum))
 		return false;
+	if (!(m->ol_flags & RTE_MBUF_F_TX_VLAN))
+		return true;
 	/* clears its flag, so a packet that has to be sent again is not tagged again */
-	return !(m->ol_flags & RTE_MBUF_F_TX_VLAN) || rte_vlan_insert(&m) == 0;
+	if (rte_vlan_insert(&m) != 0)
+		return false;
+	if (sum->start != 0)
+		sum->start += sizeof(struct rte_vlan_hdr);
+	return true;
 }

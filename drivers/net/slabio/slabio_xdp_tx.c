@@ -316,6 +316,7 @@ copy_to_write(struct slabio_txq *q, struct slabio_xdp_tx *tx, struct rte_mbuf **
 static __rte_noinline enum sent
 do_offloads(struct slabio_txq *q, struct slabio_xdp_tx *tx, struct rte_mbuf **pkt)
 {
+	struct slabio_tx_sum sum;
 	uint64_t external;
 	bool done;
 
@@ -328,7 +329,7 @@ do_offloads(struct slabio_txq *q, struct slabio_xdp_tx *tx, struct rte_mbuf **pk
 	/* DPDK's functions change no mbuf with an external buffer; nobody else refers to this one */
 	external = (*pkt)->ol_flags & RTE_MBUF_F_EXTERNAL;
 	(*pkt)->ol_flags &= ~external;
-	done = slabio_offload_tx(*pkt);
+	done = slabio_offload_tx(*pkt, false, &sum);
 	(*pkt)->ol_flags |= external;
 	if (done)
 		return SENT;
