@@ -26,7 +26,9 @@
 #include <cmocka.h>
 
 #include <rte_eal.h>
+#include <rte_ip.h>
 
+#include "slabio_offload.h"
 #include "slabio_xdp.h"
 
 #define MBUFS	   96
@@ -70,7 +72,7 @@ static struct rte_mempool *mp;
 static struct slabio_xdp_mem *mem;
 static int slot;
 static struct view start; /* of the primary's, when the child begins */
-static unsigned int most_in_hands;
+static unsigned int most_in_hands, sums_seen;
 
 /* ---- a pool whose every instruction leaves it whole ---- */
 
@@ -181,7 +183,8 @@ look_at(struct view *v, uint32_t me)
 	v->tx.q = &world->dev.txq[0];
 	v->rx.peers = v->tx.peers = &v->peers;
 	v->tx.me = me;
-	v->tx.max_frame = mem->frame;
+	v->tx.meta_len = sizeof(struct slabio_xdp_tx_meta);
+	v->tx.max_frame = mem->frame - v->tx.meta_len;
 	v->tx.copy_room = mem->room;
 	v->tx.max_segs = 4;
 }
@@ -270,6 +273,7 @@ begin(struct view *v)
 	rxq->nb_desc = DESCS;
 	rxq->poll.owner = txq->poll.owner = SLABIO_PRIMARY;
 	txq->max_len = 1522;
+	txq->soft = SLABIO_TX_SOFT;
 	v->rx.owed = DESCS;
 	assert_true(slabio_xdp_refill(&v->rx));
 	complete(v);
@@ -311,6 +315,24 @@ secondary_sends(struct view *v, struct rte_mbuf **pkts, uint16_t n)
 	return done;
 }
 
+/* Some packets are datagrams whose checksums are left to the port, and by it to the kernel. */
+static void
+leave_sums(struct rte_mbuf **pkts, uint16_t n)
+{
+	uint16_t i;
+
+	for (i = 0; i < n; i += 3) {
+		struct rte_mbuf *m = pkts[i];
+		struct rte_ipv4_hdr *ip = rte_pktmbuf_mtod_offset(m, struct rte_ipv4_hdr *, 14);
+
+		ip->version_ihl = RTE_IPV4_VHL_DEF;
+		ip->total_length = rte_cpu_to_be_16(m->pkt_len - 14);
+		m->l2_len = 14;
+		m->l3_len = sizeof(*ip);
+		m->ol_flags |= RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_UDP_CKSUM;
+	}
+}
+
 static void
 be_secondary(uint32_t me)
 {
@@ -324,6 +346,7 @@ be_secondary(uint32_t me)
 	ptrace(PTRACE_TRACEME, 0, NULL, NULL);
 	raise(SIGSTOP);
 	n = secondary_receives(&v, pkts);
+	leave_sums(pkts, n);
 	secondary_sends(&v, pkts, n);
 	world->done = true;
 	_exit(0);
@@ -355,13 +378,33 @@ list_addrs(const struct slabio_xdp_ring *ring, uint8_t *place)
 		place[index_of_addr(((uint64_t *)ring->entries)[i & ring->mask])]++;
 }
 
+/* What the kernel is told to do with a packet is there as soon as it may look. */
+static void
+check_meta(const struct xdp_desc *d)
+{
+	const char *packet = (const char *)mem->base + (d->addr & XSK_UNALIGNED_BUF_ADDR_MASK) +
+			     (d->addr >> XSK_UNALIGNED_BUF_OFFSET_SHIFT);
+	struct slabio_xdp_tx_meta meta;
+
+	memcpy(&meta, packet - sizeof(meta), sizeof(meta));
+	assert_int_equal(meta.flags, XDP_TXMD_FLAGS_CHECKSUM);
+	assert_int_equal(meta.csum_start, 34);
+	assert_int_equal(meta.csum_offset, 6);
+	sums_seen++;
+}
+
 static void
 list_descs(const struct slabio_xdp_ring *ring, uint8_t *place)
 {
 	uint32_t i, end = atomic_load(ring->producer);
 
-	for (i = atomic_load(ring->consumer); i != end; i++)
-		place[index_of_addr(((struct xdp_desc *)ring->entries)[i & ring->mask].addr)]++;
+	for (i = atomic_load(ring->consumer); i != end; i++) {
+		const struct xdp_desc *d = &((struct xdp_desc *)ring->entries)[i & ring->mask];
+
+		place[index_of_addr(d->addr)]++;
+		if (d->options & XDP_TX_METADATA)
+			check_meta(d);
+	}
 }
 
 static void
@@ -559,6 +602,7 @@ a_queue_goes_on_wherever_its_poller_dies(void **state)
 	print_message("%u instructions, at most %u mbufs in the hands of the dead\n", steps,
 		most_in_hands);
 	assert_true(steps > 1000);
+	assert_true(sums_seen > 0);
 	/* nobody has died: only the packet that has not come whole yet is in nobody's hands */
 	primary = start;
 	assert_true(slabio_xdp_rx_take_back(&primary.rx));

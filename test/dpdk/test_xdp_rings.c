@@ -16,8 +16,11 @@
 #include <cmocka.h>
 
 #include <rte_eal.h>
+#include <netinet/in.h>
 #include <rte_errno.h>
+#include <rte_ip.h>
 
+#include "slabio_offload.h"
 #include "slabio_xdp.h"
 
 #define MBUFS	  512
@@ -471,6 +474,158 @@ offloads(struct fake *f)
 	assert_int_equal(rte_mempool_avail_count(f->mp), before);
 }
 
+/* A datagram whose checksum is to be filled in. */
+static struct rte_mbuf *
+datagram(struct rte_mempool *mp, uint16_t data_off)
+{
+	const struct rte_ipv4_hdr ip = {.version_ihl = RTE_IPV4_VHL_DEF,
+		.total_length = rte_cpu_to_be_16(LEN - sizeof(struct rte_ether_hdr)),
+		.next_proto_id = IPPROTO_UDP};
+	struct rte_mbuf *m = rte_pktmbuf_alloc(mp);
+
+	assert_non_null(m);
+	/* what somebody else has left there */
+	memset(m->buf_addr, 0xff, m->buf_len);
+	m->data_off = data_off;
+	memset(rte_pktmbuf_append(m, LEN), 0, LEN);
+	m->l2_len = sizeof(struct rte_ether_hdr);
+	m->l3_len = sizeof(ip);
+	memcpy(rte_pktmbuf_mtod_offset(m, void *, m->l2_len), &ip, sizeof(ip));
+	m->ol_flags |= RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_UDP_CKSUM;
+	return m;
+}
+
+/* Where the kernel looks: in front of the packet that a descriptor names, if that is one for it. */
+static struct slabio_xdp_tx_meta
+meta_of(const struct fake *f, const struct xdp_desc *d)
+{
+	const struct slabio_xdp_mem *mem = f->mem;
+	struct slabio_xdp_tx_meta meta;
+	uint64_t at = d->addr;
+
+	if (mem->unaligned)
+		at = (at & XSK_UNALIGNED_BUF_ADDR_MASK) + (at >> XSK_UNALIGNED_BUF_OFFSET_SHIFT);
+	assert_true(at >= sizeof(meta));
+	at -= sizeof(meta);
+	assert_true((mem->unaligned ? 0 : at % mem->frame) + sizeof(meta) + d->len <= mem->frame);
+	memcpy(&meta, (char *)mem->base + at, sizeof(meta));
+	return meta;
+}
+
+static void
+is_for_the_kernel(const struct fake *f, const struct xdp_desc *d)
+{
+	const struct slabio_xdp_tx_meta meta = meta_of(f, d);
+
+	assert_true(d->options & XDP_TX_METADATA);
+	assert_int_equal(meta.flags, XDP_TXMD_FLAGS_CHECKSUM);
+	assert_int_equal(meta.csum_start, 34);
+	assert_int_equal(meta.csum_offset, 6);
+	assert_int_equal(meta.launch_time, 0);
+}
+
+static struct xdp_desc
+send_one(struct fake *f, struct rte_mbuf *m)
+{
+	struct xdp_desc d;
+
+	assert_int_equal(slabio_xdp_tx_burst(f->txq, &m, 1), 1);
+	d = take_tx(f);
+	give_completion(f, d.addr);
+	return d;
+}
+
+static uint64_t
+tx_counted(const struct fake *f, enum slabio_tx_stat stat)
+{
+	return slabio_counted(&f->txq->stats[stat]);
+}
+
+/* The sum of the payload is left to the kernel, by metadata in front of the packet. */
+static void
+left_to_kernel(struct fake *f)
+{
+	const unsigned int before = rte_mempool_avail_count(f->mp);
+	struct rte_mempool *others = rte_pktmbuf_pool_create("others", 4, 0, 0, 2176, 0);
+	struct rte_mbuf *m;
+	struct xdp_desc d;
+
+	f->txq->soft = SLABIO_TX_SOFT;
+	f->q->tx.meta_len = sizeof(struct slabio_xdp_tx_meta);
+	f->q->tx.max_frame = f->mem->frame - f->q->tx.meta_len;
+	d = send_one(f, datagram(f->mp, 128));
+	is_for_the_kernel(f, &d);
+	assert_int_equal(d.options, XDP_TX_METADATA);
+	/* just enough room, and too little: a copy has it, and so has one of another's mbuf */
+	d = send_one(f, datagram(f->mp, sizeof(struct slabio_xdp_tx_meta)));
+	is_for_the_kernel(f, &d);
+	assert_int_equal(tx_counted(f, SLABIO_TX_COPIES), 0);
+	d = send_one(f, datagram(f->mp, sizeof(struct slabio_xdp_tx_meta) - 1));
+	is_for_the_kernel(f, &d);
+	d = send_one(f, datagram(others, 128));
+	is_for_the_kernel(f, &d);
+	m = datagram(f->mp, 128);
+	rte_mbuf_refcnt_update(m, 1);
+	d = send_one(f, m);
+	is_for_the_kernel(f, &d);
+	/* the one that somebody else has is as it was */
+	assert_int_equal(*rte_pktmbuf_mtod_offset(m, uint16_t *, 40), 0);
+	assert_int_equal(rte_pktmbuf_mtod(m, uint8_t *)[-1], 0xff);
+	rte_pktmbuf_free(m);
+	assert_int_equal(tx_counted(f, SLABIO_TX_COPIES), 3);
+	/* a packet without such a wish, of which a zero-copy driver reads what is in front of it */
+	m = datagram(f->mp, 128);
+	m->ol_flags &= ~(RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_UDP_CKSUM);
+	d = send_one(f, m);
+	assert_int_equal(d.options, 0);
+	f->q->tx.zero_copy = true;
+	m = datagram(f->mp, 128);
+	m->ol_flags &= ~(RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_UDP_CKSUM);
+	d = send_one(f, m);
+	assert_int_equal(d.options, 0);
+	assert_int_equal(meta_of(f, &d).flags, 0);
+	assert_int_equal(tx_counted(f, SLABIO_TX_KERNEL_CSUMS), 5);
+	assert_int_equal(tx_counted(f, SLABIO_TX_SOFTWARE_CSUMS), 0);
+	rte_mempool_free(others);
+	slabio_xdp_complete(&f->q->tx);
+	assert_int_equal(rte_mempool_avail_count(f->mp), before);
+}
+
+/* Of a chain the first segment says it for all. What the kernel must not sum up, the port does. */
+static void
+left_of_chains(struct fake *f)
+{
+	struct rte_mbuf *m = datagram(f->mp, 128), *tail = packet(f);
+	struct rte_ipv4_hdr *ip;
+	struct xdp_desc d;
+
+	f->txq->soft = SLABIO_TX_SOFT;
+	f->q->tx.meta_len = sizeof(struct slabio_xdp_tx_meta);
+	f->q->tx.max_frame = f->mem->frame - f->q->tx.meta_len;
+	ip = rte_pktmbuf_mtod_offset(m, struct rte_ipv4_hdr *, m->l2_len);
+	ip->total_length = rte_cpu_to_be_16(2 * LEN - sizeof(struct rte_ether_hdr));
+	assert_int_equal(rte_pktmbuf_chain(m, tail), 0);
+	d = send_one(f, m);
+	is_for_the_kernel(f, &d);
+	assert_int_equal(d.options, XDP_TX_METADATA | XDP_PKT_CONTD);
+	d = take_tx(f);
+	assert_int_equal(d.options, 0);
+	give_completion(f, d.addr);
+	/* the same with a byte too much */
+	m = datagram(f->mp, 128);
+	assert_non_null(rte_pktmbuf_append(m, 1));
+	d = send_one(f, m);
+	assert_int_equal(d.options, 0);
+	assert_int_equal(tx_counted(f, SLABIO_TX_KERNEL_CSUMS), 1);
+	assert_int_equal(tx_counted(f, SLABIO_TX_SOFTWARE_CSUMS), 1);
+	/* and on a port whose kernel knows no metadata */
+	f->q->tx.meta_len = 0;
+	d = send_one(f, datagram(f->mp, 128));
+	assert_int_equal(d.options, 0);
+	assert_int_equal(tx_counted(f, SLABIO_TX_SOFTWARE_CSUMS), 2);
+	slabio_xdp_complete(&f->q->tx);
+}
+
 /* A full ring leaves packets with the caller; the kernel's index may be nonsense. */
 static void
 full(struct fake *f)
@@ -576,6 +731,8 @@ EACH(lies_received)
 EACH(sent)
 EACH(copied)
 EACH(offloads)
+EACH(left_to_kernel)
+EACH(left_of_chains)
 EACH(full)
 EACH(noise)
 
@@ -645,6 +802,8 @@ main(void)
 		TESTS(sent),
 		TESTS(copied),
 		TESTS(offloads),
+		TESTS(left_to_kernel),
+		TESTS(left_of_chains),
 		TESTS(full),
 		TESTS(noise),
 		cmocka_unit_test(unfit_pools_are_refused),

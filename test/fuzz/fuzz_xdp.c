@@ -266,6 +266,18 @@ predict_completions(void)
 	}
 }
 
+/* What the kernel would neither send nor leave out if it were anything else. */
+static void
+look_at_meta(int frame, int64_t offset, uint32_t len)
+{
+	struct slabio_xdp_tx_meta meta;
+
+	expect(queue.tx.meta_len == sizeof(meta));
+	memcpy(&meta, (char *)k->mbufs[frame]->buf_addr + offset - sizeof(meta), sizeof(meta));
+	expect(meta.flags == XDP_TXMD_FLAGS_CHECKSUM && meta.launch_time == 0);
+	expect(meta.csum_start != 0 && meta.csum_start + meta.csum_offset + 2u <= len);
+}
+
 /* Whatever is in a ring for the kernel was nowhere else. */
 static void
 look_at_rings(void)
@@ -286,6 +298,10 @@ look_at_rings(void)
 		i = named_by(d->addr, &offset);
 		expect(i >= 0 && model.place[i] == ELSEWHERE);
 		expect(offset >= 0 && d->len != 0 && offset + (int64_t)d->len <= k->mem->buf_len);
+		/* as the kernel looks at it where there may be metadata */
+		expect(offset >= queue.tx.meta_len && d->len + queue.tx.meta_len <= k->mem->frame);
+		if (d->options & XDP_TX_METADATA)
+			look_at_meta(i, offset, d->len);
 		model.place[i] = SENT;
 	}
 	for (i = 0; i < (int)n_app; i++)
@@ -338,7 +354,8 @@ begin(uint8_t how)
 	queue.tx.q = &txq;
 	queue.tx.me = SLABIO_PRIMARY;
 	rxq.poll.owner = txq.poll.owner = SLABIO_PRIMARY;
-	queue.tx.max_frame = k->mem->frame;
+	queue.tx.meta_len = how & 64 ? sizeof(struct slabio_xdp_tx_meta) : 0;
+	queue.tx.max_frame = k->mem->frame - queue.tx.meta_len;
 	queue.tx.copy_room = k->mem->room;
 	queue.tx.max_segs = how & 4 ? 4 : 1;
 	txq.max_len = how & 8 ? 9000 : 1522;

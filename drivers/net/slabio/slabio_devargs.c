@@ -27,6 +27,7 @@
 #define ARG_XSK_MAP    "xsk_map"
 #define ARG_XSK_SOCKET "xsk_socket"
 #define ARG_META       "xdp_meta"
+#define ARG_TX_CSUM    "tx_csum"
 #define ARG_MAC	       "mac"
 
 /*
@@ -39,7 +40,7 @@
 	ARG_IFACE "=<interface> " ARG_MODE "=<auto|zerocopy|copy|native|generic> " ARG_START \
 		  "=<int> " ARG_COUNT "=<int> " ARG_BUSY_POLL "=<int> " ARG_PROG             \
 		  "=<file> " ARG_PROG_NAME "=<name> " ARG_XSK_MAP "=<file> " ARG_XSK_SOCKET  \
-		  "=<file> " ARG_META "=<on|off> "
+		  "=<file> " ARG_META "=<on|off> " ARG_TX_CSUM "=<auto|kernel|software> "
 #define PARAMS_COMMON ARG_MAC "=<xx:xx:xx:xx:xx:xx>"
 #define PARAMS	      PARAMS_PCAP PARAMS_XDP PARAMS_COMMON
 
@@ -239,6 +240,26 @@ set_meta(const char *name, const char *key, const char *value, struct slabio_arg
 }
 
 static int
+set_tx_csum(const char *name, const char *key, const char *value, struct slabio_args *args)
+{
+	static const char *const ways[] = {
+		[SLABIO_CSUM_AUTO] = "auto",
+		[SLABIO_CSUM_KERNEL] = "kernel",
+		[SLABIO_CSUM_SOFTWARE] = "software",
+	};
+	unsigned int i;
+
+	for (i = 0; i < RTE_DIM(ways); i++)
+		if (strcmp(value, ways[i]) == 0) {
+			args->tx_csum = (enum slabio_tx_csum)i;
+			return given_once(name, key, value, args, SLABIO_XDP_ARG_CSUM);
+		}
+	SLABIO_LOG(ERR, "%s: expected %s= with auto, kernel or software, found '%s'", name, key,
+		value);
+	return -EINVAL;
+}
+
+static int
 set_mac(const char *name, const char *key __rte_unused, const char *value, struct slabio_args *args)
 {
 	if (args->has_mac) {
@@ -277,6 +298,7 @@ static const struct {
 	{ARG_XSK_MAP, set_xsk_map},
 	{ARG_XSK_SOCKET, set_xsk_socket},
 	{ARG_META, set_meta},
+	{ARG_TX_CSUM, set_tx_csum},
 	/* any back end */
 	{ARG_MAC, set_mac},
 };
@@ -362,7 +384,8 @@ check_together(const char *name, const struct slabio_args *args)
 		SLABIO_LOG(ERR,
 			"%s: expected " ARG_IFACE "= beside " ARG_MODE "=, " ARG_START
 			"=, " ARG_COUNT "=, " ARG_BUSY_POLL "=, " ARG_PROG "=, " ARG_PROG_NAME
-			"=, " ARG_XSK_MAP "=, " ARG_XSK_SOCKET "= or " ARG_META "=, found none",
+			"=, " ARG_XSK_MAP "=, " ARG_XSK_SOCKET "=, " ARG_META "= or " ARG_TX_CSUM
+			"=, found none",
 			name);
 		return -EINVAL;
 	}

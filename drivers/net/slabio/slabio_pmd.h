@@ -103,6 +103,9 @@ enum slabio_tx_stat {
 	SLABIO_TX_BAD_OFFLOADS,
 	SLABIO_TX_XSK_INVALID,
 	SLABIO_TX_XSK_RING_EMPTY,
+	SLABIO_TX_KERNEL_CSUMS,
+	SLABIO_TX_SOFTWARE_CSUMS,
+	SLABIO_TX_IS_KERNEL_CSUM,
 	SLABIO_TX_STATS
 };
 
@@ -113,6 +116,7 @@ enum slabio_tx_stat {
 #define SLABIO_STATS_SET(from, end) ((UINT64_C(1) << (end)) - (UINT64_C(1) << (from)))
 /* What tells a state: it is not reset. */
 #define SLABIO_RX_STATES SLABIO_STATS_SET(SLABIO_RX_IS_ZERO_COPY, SLABIO_RX_IS_MULTI_BUFFER + 1)
+#define SLABIO_TX_STATES SLABIO_STATS_SET(SLABIO_TX_IS_KERNEL_CSUM, SLABIO_TX_IS_KERNEL_CSUM + 1)
 
 /*
  * Processes that poll a port, by number: the primary, and the secondaries, whose numbers are never
@@ -196,12 +200,20 @@ enum slabio_xdp_want {
 	SLABIO_XDP_GENERIC
 };
 
+/** Who fills in checksums of TCP and UDP. */
+enum slabio_tx_csum {
+	SLABIO_CSUM_AUTO, /* a zero-copy device that says it can; else the port */
+	SLABIO_CSUM_KERNEL,
+	SLABIO_CSUM_SOFTWARE
+};
+
 enum slabio_xdp_arg {
 	SLABIO_XDP_ARG_MODE = 1,
 	SLABIO_XDP_ARG_START = 2,
 	SLABIO_XDP_ARG_COUNT = 4,
 	SLABIO_XDP_ARG_BUSY = 8,
 	SLABIO_XDP_ARG_META = 32,
+	SLABIO_XDP_ARG_CSUM = 64,
 	SLABIO_XDP_ARG_PROG = 16 /* any of those that name a program */
 };
 
@@ -222,6 +234,7 @@ struct slabio_args {
 	uint32_t start_queue;
 	uint32_t queue_count; /* 0: all there are from start_queue on */
 	uint32_t busy_poll;
+	enum slabio_tx_csum tx_csum;
 	char *xdp_prog;	     /* an object file */
 	char *xdp_prog_name; /* which of the programs in it */
 	char *xsk_map;	     /* a pinned map */

@@ -54,6 +54,9 @@ static const char *const tx_names[SLABIO_TX_STATS] = {
 	[SLABIO_TX_BAD_OFFLOADS] = "bad_offloads",
 	[SLABIO_TX_XSK_INVALID] = "xsk_invalid_descriptors",
 	[SLABIO_TX_XSK_RING_EMPTY] = "xsk_ring_empty",
+	[SLABIO_TX_KERNEL_CSUMS] = "kernel_checksums",
+	[SLABIO_TX_SOFTWARE_CSUMS] = "software_checksums",
+	[SLABIO_TX_IS_KERNEL_CSUM] = "is_kernel_checksum",
 };
 
 static uint64_t
@@ -121,7 +124,8 @@ slabio_stats_reset(struct rte_eth_dev *eth)
 			if ((SLABIO_RX_STATES >> stat & 1) == 0)
 				dev->rxq[i].base[stat] = slabio_counted(&dev->rxq[i].stats[stat]);
 		for (stat = 0; stat < SLABIO_TX_STATS; stat++)
-			dev->txq[i].base[stat] = slabio_counted(&dev->txq[i].stats[stat]);
+			if ((SLABIO_TX_STATES >> stat & 1) == 0)
+				dev->txq[i].base[stat] = slabio_counted(&dev->txq[i].stats[stat]);
 	}
 	dev->missed_base = slabio_counted(&dev->missed);
 	return 0;

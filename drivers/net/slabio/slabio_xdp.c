@@ -21,6 +21,7 @@
 
 #include "slabio_offload.h"
 #include "slabio_xdp.h"
+#include "slabio_xdp_device.h"
 
 /* How often the sockets that a stop had to keep are looked at, and how long a start waits for them. */
 #define KEPT_CHECK_US 200000
@@ -479,6 +480,18 @@ check_room(const struct rte_eth_dev *eth, const struct slabio_xdp_queue *q)
 	return -EINVAL;
 }
 
+/* Of any queue: all of a port are to share a registration. */
+static bool
+wants_sums(const struct slabio_dev *dev)
+{
+	unsigned int i;
+
+	for (i = 0; i < SLABIO_MAX_QUEUES; i++)
+		if (dev->txq[i].in_use && (dev->txq[i].soft & SLABIO_TX_L4_SUMS) != 0)
+			return true;
+	return false;
+}
+
 static int
 start_queue(struct rte_eth_dev *eth, uint16_t i)
 {
@@ -502,6 +515,8 @@ start_queue(struct rte_eth_dev *eth, uint16_t i)
 		.want_zero_copy =
 			args->xdp_mode != SLABIO_XDP_COPY && args->xdp_mode != SLABIO_XDP_GENERIC,
 		.want_copy = args->xdp_mode != SLABIO_XDP_ZEROCOPY,
+		.want_sums = wants_sums(dev),
+		.csum = args->tx_csum,
 	};
 	int ret;
 
@@ -512,6 +527,8 @@ start_queue(struct rte_eth_dev *eth, uint16_t i)
 		return -EINVAL;
 	}
 	opts.want_multi_buffer = wants_multi_buffer(eth, opts.mp);
+	opts.device_sums = opts.want_zero_copy && opts.want_sums &&
+			   slabio_xdp_device_sums(port->netif.index) > 0;
 	q->queue = args->start_queue + i;
 	ret = slabio_xdp_socket_open(q, &opts);
 	if (ret != 0)
@@ -581,13 +598,16 @@ report(const struct rte_eth_dev *eth)
 
 	SLABIO_LOG(NOTICE,
 		"%s: %s queues %u to %u: %s, %s mode, %s, %s frames of %u bytes with room for %u "
-		"in pool %s%s",
+		"in pool %s%s%s",
 		eth->data->name, port->netif.name, q->queue,
 		q->queue + RTE_MAX(eth->data->nb_rx_queues, eth->data->nb_tx_queues) - 1, program,
 		q->mode.zero_copy ? "zero-copy" : "copy",
 		q->mode.multi_buffer ? "packets of several frames" : "one frame per packet",
 		q->mem->unaligned ? "unaligned" : "aligned", q->mem->frame, q->mem->room,
-		q->mem->mp->name, q->mode.shared ? ", registered before" : "");
+		q->mem->mp->name, q->mode.shared ? ", registered before" : "",
+		!wants_sums(dev)  ? ""
+		: q->mode.tx_meta ? ", transmit checksums by the kernel"
+				  : ", transmit checksums in software");
 	if (eth->data->nb_rx_queues != 0 && eth->data->nb_rx_queues < port->count)
 		SLABIO_LOG(WARNING,
 			"%s: %s has %u queues for this port, but the application uses %u receive "
@@ -605,6 +625,9 @@ report(const struct rte_eth_dev *eth)
 		atomic_store_explicit(&stats[SLABIO_RX_IS_NATIVE],
 			slabio_xdp_prog_native(port->prog), memory_order_relaxed);
 	}
+	for (i = 0; i < eth->data->nb_tx_queues; i++)
+		atomic_store_explicit(&dev->txq[i].stats[SLABIO_TX_IS_KERNEL_CSUM],
+			port->queues[i].mode.tx_meta, memory_order_relaxed);
 }
 
 /*
@@ -765,7 +788,7 @@ const struct slabio_backend slabio_xdp_backend = {
 		     SLABIO_STATS_SET(SLABIO_RX_OVERSIZE, SLABIO_RX_OVERSIZE + 1) |
 		     SLABIO_STATS_SET(SLABIO_RX_KICKS, SLABIO_RX_IS_MULTI_BUFFER + 1),
 	.tx_xstats = SLABIO_STATS_SET(SLABIO_TX_MULTI_SEGS, SLABIO_TX_OVERSIZE + 1) |
-		     SLABIO_STATS_SET(SLABIO_TX_NO_OUTPUT, SLABIO_TX_XSK_RING_EMPTY + 1),
+		     SLABIO_STATS_SET(SLABIO_TX_NO_OUTPUT, SLABIO_TX_IS_KERNEL_CSUM + 1),
 	.open = xdp_open,
 	.close = xdp_close,
 	.info = xdp_info,

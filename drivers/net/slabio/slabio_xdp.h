@@ -21,6 +21,7 @@
  *     slabio_xdp_rx.c      receive burst
  *     slabio_xdp_meta.h    what the program says of a packet
  *     slabio_xdp_tx.c      transmit burst
+ *     slabio_xdp_device.c  what a device can do in zero-copy mode
  *     slabio_xdp_take.c    taking a queue over from another process
  *     slabio_xdp_offer.c   sockets for secondaries: the primary's side
  *     slabio_xdp_secondary.c  the same: the secondaries' side
@@ -85,6 +86,7 @@ struct slabio_xdp_tx {
 	uint32_t max_frame; /* bytes that one descriptor may name */
 	uint32_t copy_room; /* bytes that a copy has in one frame */
 	uint32_t max_segs;  /* descriptors of one packet */
+	uint32_t meta_len;  /* bytes before each packet that the kernel may look at; 0: none */
 	uint16_t tag;
 	bool zero_copy;
 	bool gone; /* the interface is: whatever is sent is dropped */
@@ -100,7 +102,8 @@ struct slabio_xdp_tx {
 struct slabio_xdp_mode {
 	bool zero_copy;
 	bool multi_buffer;
-	bool shared; /* with a registration that was there before */
+	bool tx_meta; /* the kernel fills in checksums that are left to it */
+	bool shared;  /* with a registration that was there before */
 };
 
 struct slabio_xdp_queue {
@@ -158,6 +161,9 @@ struct slabio_xdp_socket_opts {
 	bool want_zero_copy;
 	bool want_copy;
 	bool want_multi_buffer;
+	bool want_sums;		  /* the application asks for checksums of TCP or UDP */
+	bool device_sums;	  /* the device fills them in, in zero-copy mode */
+	enum slabio_tx_csum csum; /* who shall */
 };
 
 /**

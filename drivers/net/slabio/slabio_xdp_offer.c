@@ -40,6 +40,7 @@ describe(struct slabio_xdp_answer *a, const struct slabio_xdp_queue *q)
 	a->max_frame = q->tx.max_frame;
 	a->copy_room = q->tx.copy_room;
 	a->max_segs = q->tx.max_segs;
+	a->meta_len = q->tx.meta_len;
 	a->rearm = q->rx.rearm;
 	a->mp = mem->mp;
 	a->first = mem->first;

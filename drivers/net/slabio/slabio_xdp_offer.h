@@ -47,6 +47,7 @@ struct slabio_xdp_answer {
 	uint32_t max_frame;
 	uint32_t copy_room;
 	uint32_t max_segs;
+	uint32_t meta_len;
 	uint64_t rearm;
 	/* the mempool's memory, which lies alike everywhere; as in struct slabio_xdp_mem */
 	struct rte_mempool *mp;

@@ -152,6 +152,7 @@ fill_in_queue(struct local_queue *l, const struct slabio_xdp_answer *a, struct l
 	q->tx.max_frame = a->max_frame;
 	q->tx.copy_room = a->copy_room;
 	q->tx.max_segs = a->max_segs;
+	q->tx.meta_len = a->meta_len;
 	q->tx.tag = a->tx_tag;
 	q->tx.zero_copy = a->zero_copy;
 	q->tx.fd = q->fd;

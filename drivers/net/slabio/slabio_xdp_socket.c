@@ -31,8 +31,7 @@
 struct slabio_xdp_umem {
 	TAILQ_ENTRY(slabio_xdp_umem) next;
 	LIST_HEAD(, slabio_xdp_queue) queues;
-	bool zero_copy;
-	bool multi_buffer;
+	struct slabio_xdp_mode mode;
 };
 
 /* ---- rings ---- */
@@ -132,14 +131,16 @@ create_rings(struct slabio_xdp_queue *q, const struct slabio_xdp_socket_opts *op
  * while after its last socket was closed, which an attempt in another mode just was.
  */
 static int
-register_memory(int fd, const struct slabio_xdp_mem *mem)
+register_memory(int fd, const struct slabio_xdp_mem *mem, bool tx_meta)
 {
-	const struct xdp_umem_reg reg = {
+	const struct slabio_xdp_umem_reg reg = {
 		.addr = mem->base,
 		.len = mem->len,
 		.chunk_size = mem->frame,
 		.headroom = mem->headroom,
-		.flags = mem->unaligned ? XDP_UMEM_UNALIGNED_CHUNK_FLAG : 0,
+		.flags = (mem->unaligned ? XDP_UMEM_UNALIGNED_CHUNK_FLAG : 0) |
+			 (tx_meta ? XDP_UMEM_TX_METADATA_LEN : 0),
+		.tx_metadata_len = tx_meta ? sizeof(struct slabio_xdp_tx_meta) : 0,
 	};
 
 	unsigned int waited;
@@ -195,13 +196,15 @@ new_socket(const char *given, int ifindex, uint32_t queue)
 struct attempt {
 	const char *what;
 	const char *advice; /* NULL: what there is to say of the error */
+	bool registering;
 	int err;
 };
 
 /* One socket, one try: with `umem`, or with a registration of its own if that is NULL. */
 static int
 try_bind(struct slabio_xdp_queue *q, const struct slabio_xdp_socket_opts *opts,
-	const struct slabio_xdp_umem *umem, bool zero_copy, bool multi, struct attempt *failed)
+	const struct slabio_xdp_umem *umem, const struct slabio_xdp_mode *mode,
+	struct attempt *failed)
 {
 	struct sockaddr_xdp to = {
 		.sxdp_family = AF_XDP,
@@ -218,25 +221,27 @@ try_bind(struct slabio_xdp_queue *q, const struct slabio_xdp_socket_opts *opts,
 				 ? NULL
 				 : "; expected a slabio-xsk for this interface there, whose socket "
 				   "this user may write to";
-	if (ret == 0 && umem == NULL) {
+	failed->registering = ret == 0 && umem == NULL;
+	if (failed->registering) {
 		failed->what = "register the pool's memory";
-		ret = register_memory(q->fd, q->mem);
+		ret = register_memory(q->fd, q->mem, mode->tx_meta);
 	}
 	if (ret == 0) {
+		failed->registering = false;
 		failed->what = "create the rings";
 		ret = create_rings(q, opts);
 	}
 	if (ret == 0) {
-		failed->what = zero_copy ? "bind the socket in zero-copy mode"
-					 : "bind the socket in copy mode";
+		failed->what = mode->zero_copy ? "bind the socket in zero-copy mode"
+					       : "bind the socket in copy mode";
 		if (umem != NULL) {
 			/* mode and flags are those of the socket it shares with */
 			to.sxdp_flags = XDP_SHARED_UMEM;
 			to.sxdp_shared_umem_fd = (uint32_t)LIST_FIRST(&umem->queues)->fd;
 		} else {
 			to.sxdp_flags = XDP_USE_NEED_WAKEUP |
-					(zero_copy ? XDP_ZEROCOPY : XDP_COPY) |
-					(multi ? XDP_USE_SG : 0);
+					(mode->zero_copy ? XDP_ZEROCOPY : XDP_COPY) |
+					(mode->multi_buffer ? XDP_USE_SG : 0);
 		}
 		ret = bind_socket(q->fd, &to);
 	}
@@ -246,25 +251,30 @@ try_bind(struct slabio_xdp_queue *q, const struct slabio_xdp_socket_opts *opts,
 	return ret;
 }
 
+static bool
+same_mode(const struct slabio_xdp_mode *a, const struct slabio_xdp_mode *b)
+{
+	return a->zero_copy == b->zero_copy && a->multi_buffer == b->multi_buffer &&
+	       a->tx_meta == b->tx_meta;
+}
+
 static int
 join_or_register(struct slabio_xdp_queue *q, const struct slabio_xdp_socket_opts *opts,
-	bool zero_copy, bool multi, struct attempt *failed)
+	const struct slabio_xdp_mode *mode, struct attempt *failed)
 {
 	struct slabio_xdp_umem *umem;
 	int ret;
 
 	TAILQ_FOREACH(umem, &q->mem->umems, next)
 	{
-		if (umem->zero_copy != zero_copy || umem->multi_buffer != multi)
+		if (!same_mode(&umem->mode, mode))
 			continue;
-		if (try_bind(q, opts, umem, zero_copy, multi, failed) == 0) {
-			q->mode.shared = true;
+		if (try_bind(q, opts, umem, mode, failed) == 0)
 			goto bound;
-		}
 		if (failed->err == -EBUSY)
 			return failed->err;
 	}
-	ret = try_bind(q, opts, NULL, zero_copy, multi, failed);
+	ret = try_bind(q, opts, NULL, mode, failed);
 	if (ret != 0)
 		return ret;
 	umem = calloc(1, sizeof(*umem));
@@ -273,13 +283,11 @@ join_or_register(struct slabio_xdp_queue *q, const struct slabio_xdp_socket_opts
 		return failed->err = -ENOMEM;
 	}
 	LIST_INIT(&umem->queues);
-	umem->zero_copy = zero_copy;
-	umem->multi_buffer = multi;
+	umem->mode = *mode;
 	TAILQ_INSERT_TAIL(&q->mem->umems, umem, next);
-	q->mode.shared = false;
 bound:
-	q->mode.zero_copy = zero_copy;
-	q->mode.multi_buffer = multi;
+	q->mode = *mode;
+	q->mode.shared = !LIST_EMPTY(&umem->queues);
 	q->umem = umem;
 	LIST_INSERT_HEAD(&umem->queues, q, next);
 	return 0;
@@ -310,6 +318,35 @@ advice(int err)
 }
 
 /*
+ * Whether metadata is of use: not where it would only be the cause of more rules. In copy mode the
+ * kernel leaves the sum to the interface, and a veth to whoever reads at its other end: that is
+ * done only if it was asked for.
+ */
+static bool
+wants_tx_meta(const struct slabio_xdp_socket_opts *opts, bool zero_copy)
+{
+	if (!opts->want_sums || opts->csum == SLABIO_CSUM_SOFTWARE)
+		return false;
+	return zero_copy ? opts->device_sums : opts->csum == SLABIO_CSUM_KERNEL;
+}
+
+/* With metadata if it is of use; without if the kernel does not know it. */
+static int
+bind_in_mode(struct slabio_xdp_queue *q, const struct slabio_xdp_socket_opts *opts, bool zero_copy,
+	bool multi, struct attempt *failed)
+{
+	struct slabio_xdp_mode mode = {.zero_copy = zero_copy,
+		.multi_buffer = multi,
+		.tx_meta = wants_tx_meta(opts, zero_copy)};
+	int ret = join_or_register(q, opts, &mode, failed);
+
+	if (ret != -EINVAL || !mode.tx_meta || !failed->registering)
+		return ret;
+	mode.tx_meta = false;
+	return join_or_register(q, opts, &mode, failed);
+}
+
+/*
  * Zero copy before copy, several frames for a packet before one; of what was asked for. What could
  * not be had, but had to, is the kernel's to explain.
  */
@@ -321,7 +358,7 @@ bind_best(struct slabio_xdp_queue *q, const struct slabio_xdp_socket_opts *opts)
 
 	for (zero_copy = opts->want_zero_copy; zero_copy >= !opts->want_copy; zero_copy--)
 		for (multi = opts->want_multi_buffer; multi >= 0; multi--) {
-			int ret = join_or_register(q, opts, zero_copy, multi, &failed);
+			int ret = bind_in_mode(q, opts, zero_copy, multi, &failed);
 
 			/* the same in every mode */
 			if (ret == 0)
@@ -392,8 +429,10 @@ prepare_tx(struct slabio_xdp_queue *q, const struct slabio_xdp_socket_opts *opts
 	atomic_store_explicit(&tx->q->nb_written, 0, memory_order_relaxed);
 	tx->tag = slabio_xdp_tag(q->slot, true);
 	tx->zero_copy = q->mode.zero_copy;
-	tx->max_frame = q->mem->frame;
-	tx->copy_room = RTE_MIN(q->mem->buf_len - RTE_PKTMBUF_HEADROOM, q->mem->frame);
+	tx->meta_len = q->mode.tx_meta ? sizeof(struct slabio_xdp_tx_meta) : 0;
+	/* for the kernel, metadata is a part of the frame, also before packets that have none */
+	tx->max_frame = q->mem->frame - tx->meta_len;
+	tx->copy_room = RTE_MIN(q->mem->buf_len - RTE_PKTMBUF_HEADROOM, tx->max_frame);
 	tx->max_segs = !q->mode.multi_buffer ? 1 : SLABIO_XDP_TX_FRAMES;
 	/* one call for a whole ring; older kernels take 32 packets, and say that there is more */
 	(void)setsockopt(q->fd, SOL_XDP, XDP_MAX_TX_SKB_BUDGET, &budget, sizeof(budget));
@@ -412,6 +451,21 @@ set_busy_poll(const struct slabio_xdp_queue *q, const struct slabio_xdp_socket_o
 		opts->iface, q->queue, opts->busy_poll, strerror(errno),
 		errno == EPERM ? "; run with CAP_NET_ADMIN" : "; Linux 5.11 or later is needed");
 	return -errno;
+}
+
+/* What was asked for has to be. */
+static int
+check_csum(const struct slabio_xdp_queue *q, const struct slabio_xdp_socket_opts *opts)
+{
+	if (!opts->want_sums || opts->csum != SLABIO_CSUM_KERNEL || q->mode.tx_meta)
+		return 0;
+	SLABIO_LOG(ERR, "%s: %s queue %u: cannot have tx_csum=kernel in %s mode: %s", opts->device,
+		opts->iface, q->queue, q->mode.zero_copy ? "zero-copy" : "copy",
+		q->mode.zero_copy && !opts->device_sums
+			? "the interface's driver does not say that it fills in checksums there; "
+			  "see mode=copy and tx_csum=auto"
+			: "the kernel knows no transmit metadata; Linux 6.11 or later is needed");
+	return -EOPNOTSUPP;
 }
 
 int
@@ -449,6 +503,8 @@ slabio_xdp_socket_open(struct slabio_xdp_queue *q, const struct slabio_xdp_socke
 		prepare_tx(q, opts);
 	if (q->has_rx)
 		ret = prepare_rx(q, opts);
+	if (ret == 0)
+		ret = check_csum(q, opts);
 	if (ret == 0 && opts->busy_poll != 0) {
 		q->rx.busy_poll = true;
 		ret = set_busy_poll(q, opts);

@@ -142,11 +142,38 @@ slabio_xdp_kick(struct slabio_xdp_tx *tx, unsigned int calls)
 	atomic_store_explicit(&tx->stalled, true, memory_order_relaxed);
 }
 
+static const struct slabio_tx_sum no_sum;
+
+/*
+ * What the kernel is to do with the packet, in front of it. A kernel that found something else there
+ * than it knows would neither send the packet nor leave it out, so all of it is written. A zero-copy
+ * driver looks there whatever the descriptor says, and finds then that there is nothing to do.
+ */
+static __rte_always_inline uint32_t
+put_meta(const struct slabio_xdp_tx *tx, const struct rte_mbuf *m, const struct slabio_tx_sum *sum)
+{
+	const struct slabio_xdp_tx_meta meta = {.flags = XDP_TXMD_FLAGS_CHECKSUM,
+		.csum_start = sum->start,
+		.csum_offset = sum->offset};
+	char *before = rte_pktmbuf_mtod_offset(m, char *, -(int)sizeof(meta));
+
+	if (sum->start == 0) {
+		if (tx->zero_copy)
+			memset(before, 0, sizeof(meta));
+		return 0;
+	}
+	memcpy(before, &meta, sizeof(meta));
+	return XDP_TX_METADATA;
+}
+
 static __rte_always_inline void
-put_desc(struct slabio_xdp_tx *tx, const struct rte_mbuf *m, uint32_t options, const bool shared)
+put_desc(struct slabio_xdp_tx *tx, const struct rte_mbuf *m, uint32_t options,
+	const struct slabio_tx_sum *sum, const bool shared)
 {
 	struct xdp_desc *descs = tx->ring.entries;
 
+	if (unlikely(tx->meta_len != 0))
+		options |= put_meta(tx, m, sum);
 	slabio_xdp_hold(tx->mem, m, tx->tag);
 	descs[tx->ring.prod++ & tx->ring.mask] = (struct xdp_desc){
 		.addr = slabio_xdp_data_addr(tx->mem, m), .len = m->data_len, .options = options};
@@ -156,12 +183,15 @@ put_desc(struct slabio_xdp_tx *tx, const struct rte_mbuf *m, uint32_t options, c
 			memory_order_release);
 }
 
-/* Whether the kernel may have this mbuf, not a copy of it. */
+/*
+ * Whether the kernel may have this mbuf, not a copy of it. Where there may be metadata it takes no
+ * packet without room for it.
+ */
 static __rte_always_inline bool
 is_ours(const struct slabio_xdp_tx *tx, const struct rte_mbuf *m)
 {
 	return m->pool == tx->mem->mp && slabio_xdp_is_whole(tx->mem, m) && m->data_len != 0 &&
-	       m->data_len <= tx->max_frame;
+	       m->data_len <= tx->max_frame && m->data_off >= tx->meta_len;
 }
 
 static bool
@@ -175,14 +205,16 @@ chain_is_ours(const struct slabio_xdp_tx *tx, const struct rte_mbuf *m)
 	return true;
 }
 
+/* The first one's metadata is for all of them. */
 static void
-send_chain(struct slabio_xdp_tx *tx, struct rte_mbuf *m)
+send_chain(struct slabio_xdp_tx *tx, struct rte_mbuf *m, const struct slabio_tx_sum *sum)
 {
 	struct rte_mbuf *next;
 
 	for (; m != NULL; m = next) {
 		next = m->next;
-		put_desc(tx, m, next != NULL ? XDP_PKT_CONTD : 0, tx->me != SLABIO_PRIMARY);
+		put_desc(tx, m, next != NULL ? XDP_PKT_CONTD : 0, sum, tx->me != SLABIO_PRIMARY);
+		sum = &no_sum;
 		/* each comes back by itself, and then as a free mbuf has to be */
 		m->next = NULL;
 		m->nb_segs = 1;
@@ -225,7 +257,8 @@ enum sent { SENT, DROPPED, NO_ROOM };
 
 /* Whatever is not one mbuf of the registered pool. */
 static __rte_noinline enum sent
-send_other(struct slabio_txq *q, struct slabio_xdp_tx *tx, struct rte_mbuf *m)
+send_other(struct slabio_txq *q, struct slabio_xdp_tx *tx, struct rte_mbuf *m,
+	const struct slabio_tx_sum *sum)
 {
 	struct rte_mbuf *copy[SLABIO_XDP_TX_FRAMES];
 	const uint32_t len = m->pkt_len;
@@ -238,7 +271,7 @@ send_other(struct slabio_txq *q, struct slabio_xdp_tx *tx, struct rte_mbuf *m)
 	if (m->nb_segs > 1 && chain_is_ours(tx, m)) {
 		if (slabio_xdp_room(&tx->ring, m->nb_segs) < m->nb_segs)
 			return NO_ROOM;
-		send_chain(tx, m);
+		send_chain(tx, m, sum);
 		slabio_count(&q->stats[SLABIO_TX_MULTI_SEGS], 1);
 		return SENT;
 	}
@@ -254,7 +287,8 @@ send_other(struct slabio_txq *q, struct slabio_xdp_tx *tx, struct rte_mbuf *m)
 		return NO_ROOM;
 	}
 	for (i = 0; i < n; i++)
-		put_desc(tx, copy[i], i + 1 < n ? XDP_PKT_CONTD : 0, tx->me != SLABIO_PRIMARY);
+		put_desc(tx, copy[i], i + 1 < n ? XDP_PKT_CONTD : 0, i == 0 ? sum : &no_sum,
+			tx->me != SLABIO_PRIMARY);
 	slabio_count(&q->stats[SLABIO_TX_COPIES], 1);
 	if (m->nb_segs > 1)
 		slabio_count(&q->stats[SLABIO_TX_MULTI_SEGS], 1);
@@ -314,9 +348,9 @@ copy_to_write(struct slabio_txq *q, struct slabio_xdp_tx *tx, struct rte_mbuf **
  * the copy takes its place, also with the caller if it cannot be sent.
  */
 static __rte_noinline enum sent
-do_offloads(struct slabio_txq *q, struct slabio_xdp_tx *tx, struct rte_mbuf **pkt)
+do_offloads(struct slabio_txq *q, struct slabio_xdp_tx *tx, struct rte_mbuf **pkt,
+	struct slabio_tx_sum *sum)
 {
-	struct slabio_tx_sum sum;
 	uint64_t external;
 	bool done;
 
@@ -329,12 +363,21 @@ do_offloads(struct slabio_txq *q, struct slabio_xdp_tx *tx, struct rte_mbuf **pk
 	/* DPDK's functions change no mbuf with an external buffer; nobody else refers to this one */
 	external = (*pkt)->ol_flags & RTE_MBUF_F_EXTERNAL;
 	(*pkt)->ol_flags &= ~external;
-	done = slabio_offload_tx(*pkt, false, &sum);
+	done = slabio_offload_tx(*pkt, tx->meta_len != 0, sum);
 	(*pkt)->ol_flags |= external;
 	if (done)
 		return SENT;
 	drop(q, *pkt, SLABIO_TX_BAD_OFFLOADS);
 	return DROPPED;
+}
+
+static void
+count_sum(struct slabio_txq *q, const struct slabio_tx_sum *sum)
+{
+	if (sum->start != 0)
+		slabio_count(&q->stats[SLABIO_TX_KERNEL_CSUMS], 1);
+	if (sum->done)
+		slabio_count(&q->stats[SLABIO_TX_SOFTWARE_CSUMS], 1);
 }
 
 /* Nothing is written yet from here on. Not before what was written is published. */
@@ -374,24 +417,29 @@ transmit(struct slabio_txq *q, struct slabio_xdp_tx *tx, struct rte_mbuf **pkts,
 	if (shared)
 		start_writing(q, before);
 	for (done = 0; done < n && room != 0; done++) {
+		const bool offload =
+			q->soft != 0 && (pkts[done]->ol_flags & SLABIO_TX_SOFT_FLAGS) != 0;
+		const struct slabio_tx_sum *sum = &no_sum;
+		struct slabio_tx_sum asked;
 		struct rte_mbuf *m = pkts[done];
 		uint32_t len;
 
-		if (unlikely(q->soft != 0 && (m->ol_flags & SLABIO_TX_SOFT_FLAGS) != 0)) {
-			enum sent result = do_offloads(q, tx, &pkts[done]);
+		if (unlikely(offload)) {
+			enum sent result = do_offloads(q, tx, &pkts[done], &asked);
 
 			if (result == NO_ROOM)
 				break;
 			if (result == DROPPED)
 				continue;
 			m = pkts[done];
+			sum = &asked;
 		}
 		len = m->pkt_len;
 		if (likely(m->nb_segs == 1 && len <= max_len && is_ours(tx, m))) {
-			put_desc(tx, m, 0, shared);
+			put_desc(tx, m, 0, sum, shared);
 			room--;
 		} else {
-			enum sent result = send_other(q, tx, m);
+			enum sent result = send_other(q, tx, m, sum);
 
 			room = slabio_xdp_room(&tx->ring, 1);
 			if (result == NO_ROOM)
@@ -399,6 +447,8 @@ transmit(struct slabio_txq *q, struct slabio_xdp_tx *tx, struct rte_mbuf **pkts,
 			if (result == DROPPED)
 				continue;
 		}
+		if (unlikely(offload))
+			count_sum(q, sum);
 		bytes += len;
 		packets++;
 	}

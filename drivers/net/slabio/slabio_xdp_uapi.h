@@ -11,6 +11,7 @@
  * running kernel has it is found out by asking for it.
  */
 
+#include <stdint.h>
 #include <sys/socket.h>
 #include <linux/bpf.h>
 #include <linux/if_link.h>
@@ -35,6 +36,22 @@
 #ifndef XDP_MAX_TX_SKB_BUDGET
 #define XDP_MAX_TX_SKB_BUDGET 9
 #endif
+/*
+ * registration: there may be metadata before what is sent. Since Linux 6.11; 6.8 knew the metadata
+ * but not the flag, without which a registration cannot tell a kernel that has it from one that has
+ * not.
+ */
+#ifndef XDP_UMEM_TX_METADATA_LEN
+#define XDP_UMEM_TX_METADATA_LEN (1 << 2)
+#endif
+/* descriptor: there is */
+#ifndef XDP_TX_METADATA
+#define XDP_TX_METADATA (1 << 1)
+#endif
+/* metadata: sum up from csum_start to the end, into the field at csum_offset from there */
+#ifndef XDP_TXMD_FLAGS_CHECKSUM
+#define XDP_TXMD_FLAGS_CHECKSUM (1 << 1)
+#endif
 /* busy polling, since Linux 5.11 */
 #ifndef SO_PREFER_BUSY_POLL
 #define SO_PREFER_BUSY_POLL 69
@@ -46,6 +63,30 @@
 #ifndef SO_NETNS_COOKIE
 #define SO_NETNS_COOKIE 71
 #endif
+
+/* struct xdp_umem_reg as it is since Linux 6.8; as long as it was */
+struct slabio_xdp_umem_reg {
+	uint64_t addr;
+	uint64_t len;
+	uint32_t chunk_size;
+	uint32_t headroom;
+	uint32_t flags;
+	uint32_t tx_metadata_len;
+};
+_Static_assert(sizeof(struct slabio_xdp_umem_reg) == sizeof(struct xdp_umem_reg),
+	"the kernel tells the structure's versions by its size");
+
+/* struct xsk_tx_metadata, as far as it asks for something */
+struct slabio_xdp_tx_meta {
+	uint64_t flags;
+	uint16_t csum_start; /* from the packet's first byte */
+	uint16_t csum_offset;
+	uint32_t pad;
+	uint64_t launch_time;
+};
+_Static_assert(
+	sizeof(struct slabio_xdp_tx_meta) == 24 && sizeof(struct slabio_xdp_tx_meta) % 8 == 0,
+	"the kernel takes metadata of whole words of 8 bytes");
 
 /* what the kernel leaves free before a packet in each frame */
 #define SLABIO_XDP_HEADROOM 256

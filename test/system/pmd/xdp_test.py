@@ -134,6 +134,9 @@ def what_cannot_be_is_said_once_and_clearly(_):
         ("iface=a0,queue_count=0", "expected queue_count= with a number from 1 to 16, found '0'"),
         ("iface=a0,start_queue=-1", "expected start_queue= with a number from 0 to 65535, found '-1'"),
         ("iface=a0,busy_poll=x", "expected busy_poll= with a number"),
+        ("iface=a0,tx_csum=hw", "expected tx_csum= with auto, kernel or software, found 'hw'"),
+        ("iface=a0,tx_csum=auto,tx_csum=auto", "expected one tx_csum=, found a second"),
+        (f"rx_pcap={good},tx_csum=software", "expected iface= beside mode="),
     ]
     with Port([f"net_slabio0,rx_pcap={good}"]) as pmd:
         pmd.messages()
