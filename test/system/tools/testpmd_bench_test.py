@@ -106,11 +106,19 @@ def measures_ports_on_a_veth(_):
     if os.geteuid() != 0 or not all(map(shutil.which, ("unshare", "ip", "ethtool"))):
         print("measures_ports_on_a_veth: not run, needs root, unshare, ip and ethtool", flush=True)
         return
-    out, _ = run(*TINY, "--mbufs", "16384", "--what", "veth", "--csv", "-", "--quiet")
+    out, _ = run(*TINY, "--mbufs", "16384", "--what", "veth", "--paths", "veth,veth-oneway",
+                 "--csv", "-", "--quiet")
     rows = list(csv.DictReader(io.StringIO(out)))
     found = [(r["mode"], r["a_source"], r["b_source"]) for r in rows]
-    check(found == [("veth", "net_slabio", "net_af_xdp"), ("veth", "net_slabio", "net_af_xdp,busy_budget=0")],
-          f"CSV: {out}")
+    expected = []
+    for path in ("veth", "veth-oneway"):
+        if path != "veth" and len(os.sched_getaffinity(0)) < 2:
+            continue
+        expected += [(path, "net_slabio", "net_af_xdp"),
+                     (path, "net_slabio", "net_af_xdp,busy_budget=0")]
+        if path != "veth":
+            expected.append((path + "-napi", "net_slabio,busy_poll=64", "net_af_xdp"))
+    check(found == expected, f"CSV: {out}")
     check(all(float(r[side]) > 0 for r in rows for side in ("a_mpps", "b_mpps")), f"rates: {out}")
 
 
