@@ -18,9 +18,9 @@ import sys
 import time
 
 # those that take longest come first
-PROGRAMS = ["crash_pmd", "crash_mempool", "crash_pool", "crash_ring_blocks", "crash_rbuff", "crash_segment",
-            "crash_rivals", "crash_pool_life", "crash_recover_rings", "crash_recover", "crash_hand_over",
-            "crash_contig"]
+PROGRAMS = ["crash_pmd", "crash_mempool", "crash_ring_blocks", "crash_rbuff", "crash_pool", "crash_segment",
+            "crash_contig", "crash_rivals", "crash_pool_life", "crash_recover_rings", "crash_recover",
+            "crash_hand_over"]
 # prints a table of its own
 RIVALS = "crash_rivals"
 MODES = ["kill, partner working", "kill", "stop"]
@@ -60,10 +60,11 @@ def run(args, program):
     env = dict(os.environ)
     env["SLABIO_CRASH_FULL"] = "0" if args.compact else "1"
     path = os.path.join(args.build, "test", "crash", program)
+    began = time.monotonic()
     done = subprocess.run([path], env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                           text=True, check=False)
-    print("%s: %s" % (program, {0: "no fault", 77: "cannot run here"}.get(done.returncode, "FAULTS")),
-          file=sys.stderr, flush=True)
+    print("%s: %s, %.0f s" % (program, {0: "no fault", 77: "cannot run here"}.get(done.returncode, "FAULTS"),
+                              time.monotonic() - began), file=sys.stderr, flush=True)
     return program, done.returncode, done.stdout
 
 
