@@ -12,14 +12,18 @@
  *     sender          sets up port 2 for sending only, while the sockets of port 0 are asked for
  *     free            mbufs that are free
  *     stats           of both ports
+ *     halt            stop (SIGSTOP) in the middle of the next burst that sends
  *     close           ports and EAL, and end
  */
 
 #include <inttypes.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <rte_eal.h>
@@ -30,8 +34,19 @@
 #define MBUFS  8192
 #define BURST  32
 
-static bool polled[QUEUES], stopped;
+static bool polled[QUEUES], stopped, halt;
 static uint64_t received, sent;
+
+/* The driver's, which tells the kernel to send from within its bursts. */
+ssize_t
+sendto(int fd, const void *data, size_t len, int flags, const struct sockaddr *to, socklen_t to_len)
+{
+	if (halt && data == NULL) {
+		halt = false;
+		raise(SIGSTOP);
+	}
+	return syscall(SYS_sendto, fd, data, len, flags, to, to_len);
+}
 
 static int
 prepare(uint16_t port, struct rte_mempool *mp)
@@ -119,6 +134,9 @@ obey(char *line, const struct rte_mempool *mp)
 		printf("free %u of %u\n", rte_mempool_avail_count(mp), mp->size);
 	} else if (strcmp(word, "stats") == 0) {
 		print_stats();
+	} else if (strcmp(word, "halt") == 0) {
+		printf("halting\n");
+		halt = true;
 	} else {
 		printf("what is %s?\n", word);
 	}
