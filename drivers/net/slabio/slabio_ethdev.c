@@ -38,6 +38,13 @@ primary_only(const struct rte_eth_dev *eth, const char *what)
 	return -ENOTSUP;
 }
 
+/* Of the primary's ports: a secondary's may have been closed. */
+static const struct slabio_backend *
+backend_of(const struct rte_eth_dev *eth)
+{
+	return slabio_backend(eth->data->dev_private);
+}
+
 static int
 slabio_dev_configure(struct rte_eth_dev *eth)
 {
@@ -62,8 +69,10 @@ slabio_dev_configure(struct rte_eth_dev *eth)
 static int
 slabio_dev_info(struct rte_eth_dev *eth, struct rte_eth_dev_info *info)
 {
-	const struct slabio_dev *dev = eth->data->dev_private;
+	const struct slabio_dev *dev = slabio_dev_hold(eth);
 
+	if (dev == NULL)
+		return -ENODEV;
 	info->max_rx_queues = SLABIO_MAX_QUEUES;
 	info->max_tx_queues = SLABIO_MAX_QUEUES;
 	info->min_rx_bufsize = SLABIO_MIN_RX_BUF;
@@ -85,6 +94,7 @@ slabio_dev_info(struct rte_eth_dev *eth, struct rte_eth_dev_info *info)
 		(struct rte_eth_dev_portconf){.burst_size = 32, .ring_size = 512, .nb_queues = 1};
 	info->default_txportconf = info->default_rxportconf;
 	slabio_backend(dev)->info(eth, info);
+	slabio_dev_release();
 	return 0;
 }
 
@@ -162,8 +172,8 @@ slabio_link_changed(struct rte_eth_dev *eth)
 static int
 slabio_dev_start(struct rte_eth_dev *eth)
 {
-	const struct slabio_backend *be = slabio_backend(eth->data->dev_private);
 	int ret = primary_only(eth, "start");
+	const struct slabio_backend *be = ret == 0 ? backend_of(eth) : NULL;
 
 	if (ret != 0)
 		return ret;
@@ -332,8 +342,8 @@ static int
 run_rx_queue(struct rte_eth_dev *eth, uint16_t queue, bool on)
 {
 	struct slabio_rxq *q = eth->data->rx_queues[queue];
-	const struct slabio_backend *be = slabio_backend(eth->data->dev_private);
 	int ret = primary_only(eth, "start or stop a queue of");
+	const struct slabio_backend *be = ret == 0 ? backend_of(eth) : NULL;
 
 	if (ret == 0 && be->rx_queue_run != NULL)
 		ret = be->rx_queue_run(eth, queue, on);
@@ -409,22 +419,27 @@ static int
 slabio_tx_done_cleanup(void *queue, uint32_t limit __rte_unused)
 {
 	struct slabio_txq *q = queue;
-	const struct slabio_backend *be =
-		slabio_backend(rte_eth_devices[q->port_id].data->dev_private);
+	const struct slabio_backend *be;
 
+	/* the port was closed by the primary */
+	if (q == NULL)
+		return -ENODEV;
+	if (rte_eal_process_type() != RTE_PROC_PRIMARY) {
+		be = polled[q->port_id];
+		return be != NULL ? be->secondary_tx_cleanup(q) : 0;
+	}
+	be = backend_of(&rte_eth_devices[q->port_id]);
 	/* acquire: pairs with the release of start, after which the queue is complete */
 	if (be->tx_cleanup == NULL || !atomic_load_explicit(&q->running, memory_order_acquire))
 		return 0;
-	if (rte_eal_process_type() == RTE_PROC_PRIMARY)
-		return be->tx_cleanup(q);
-	return polled[q->port_id] != NULL ? be->secondary_tx_cleanup(q) : 0;
+	return be->tx_cleanup(q);
 }
 
 static int
 slabio_rx_intr_enable(struct rte_eth_dev *eth, uint16_t queue)
 {
-	const struct slabio_backend *be = slabio_backend(eth->data->dev_private);
 	int ret = primary_only(eth, "sleep on a queue of");
+	const struct slabio_backend *be = ret == 0 ? backend_of(eth) : NULL;
 
 	if (ret != 0)
 		return ret;
@@ -460,8 +475,8 @@ slabio_tx_burst_mode(
 static int
 set_promiscuous(struct rte_eth_dev *eth, bool on)
 {
-	const struct slabio_backend *be = slabio_backend(eth->data->dev_private);
 	int ret = primary_only(eth, "change promiscuous mode of");
+	const struct slabio_backend *be = ret == 0 ? backend_of(eth) : NULL;
 
 	if (ret != 0 || be->promiscuous == NULL)
 		return ret;
@@ -471,8 +486,8 @@ set_promiscuous(struct rte_eth_dev *eth, bool on)
 static int
 set_allmulticast(struct rte_eth_dev *eth, bool on)
 {
-	const struct slabio_backend *be = slabio_backend(eth->data->dev_private);
 	int ret = primary_only(eth, "change all-multicast mode of");
+	const struct slabio_backend *be = ret == 0 ? backend_of(eth) : NULL;
 
 	if (ret != 0 || be->allmulticast == NULL)
 		return ret;
@@ -507,8 +522,8 @@ slabio_allmulticast_disable(struct rte_eth_dev *eth)
 static int
 slabio_mac_set(struct rte_eth_dev *eth, struct rte_ether_addr *mac)
 {
-	const struct slabio_backend *be = slabio_backend(eth->data->dev_private);
 	int ret = primary_only(eth, "change the address of");
+	const struct slabio_backend *be = ret == 0 ? backend_of(eth) : NULL;
 
 	if (ret != 0 || be->mac_set == NULL)
 		return ret;
@@ -519,8 +534,8 @@ slabio_mac_set(struct rte_eth_dev *eth, struct rte_ether_addr *mac)
 static int
 slabio_mtu_set(struct rte_eth_dev *eth, uint16_t mtu)
 {
-	const struct slabio_backend *be = slabio_backend(eth->data->dev_private);
 	int ret = primary_only(eth, "change the MTU of");
+	const struct slabio_backend *be = ret == 0 ? backend_of(eth) : NULL;
 
 	if (ret != 0 || be->mtu_set == NULL)
 		return ret;

@@ -25,6 +25,7 @@
  * slabio_xdp_take.c.
  */
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -373,6 +374,17 @@ slabio_counted(const slabio_counter *counter)
 {
 	return atomic_load_explicit(counter, memory_order_relaxed);
 }
+
+/**
+ * What processes share of a port, for a call that a secondary may make at any time: it stays until
+ * slabio_dev_release(), in a secondary of a port that it polls even if the primary closes it.
+ *
+ * @return NULL: the primary has closed the port; nothing is to be released
+ */
+struct slabio_dev *slabio_dev_hold(const struct rte_eth_dev *eth);
+void slabio_dev_release(void);
+/** Held by a secondary for that, and to leave a port. */
+extern pthread_mutex_t slabio_sharing;
 
 /* Bursts of a secondary process: nothing, and a word about it. */
 uint16_t slabio_secondary_rx(void *rxq, struct rte_mbuf **mbufs, uint16_t n);

@@ -3,7 +3,10 @@
  */
 
 /*
- * Bursts of a secondary process on ports that it cannot poll: those of files and of libpcap, and an
+ * What a secondary process does with any port: it reads what processes share, as long as there is
+ * something.
+ *
+ * And its bursts on ports that it cannot poll: those of files and of libpcap, and an
  * AF_XDP port that it could not join. Nothing is received or sent, and it is told so once, for a
  * silent port looks like one without traffic.
  *
@@ -16,6 +19,29 @@
 #include <stdatomic.h>
 
 #include "slabio_pmd.h"
+
+pthread_mutex_t slabio_sharing = PTHREAD_MUTEX_INITIALIZER;
+
+struct slabio_dev *
+slabio_dev_hold(const struct rte_eth_dev *eth)
+{
+	struct slabio_dev *dev;
+
+	if (rte_eal_process_type() == RTE_PROC_PRIMARY)
+		return eth->data->dev_private;
+	pthread_mutex_lock(&slabio_sharing);
+	dev = eth->data->dev_private;
+	if (dev == NULL)
+		pthread_mutex_unlock(&slabio_sharing);
+	return dev;
+}
+
+void
+slabio_dev_release(void)
+{
+	if (rte_eal_process_type() != RTE_PROC_PRIMARY)
+		pthread_mutex_unlock(&slabio_sharing);
+}
 
 /* Relaxed: all that matters is that one thread is the first. */
 static void

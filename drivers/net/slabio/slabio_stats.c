@@ -73,9 +73,9 @@ tx_stat(const struct slabio_txq *q, unsigned int stat)
 
 /* What the source lost is asked of it where it is open; elsewhere the last answer has to do. */
 static void
-update_missed(struct rte_eth_dev *eth)
+update_missed(struct rte_eth_dev *eth, const struct slabio_dev *dev)
 {
-	const struct slabio_backend *be = slabio_backend(eth->data->dev_private);
+	const struct slabio_backend *be = slabio_backend(dev);
 
 	if (rte_eal_process_type() == RTE_PROC_PRIMARY && be->update_missed != NULL)
 		be->update_missed(eth);
@@ -85,10 +85,12 @@ int
 slabio_stats_fill(
 	struct rte_eth_dev *eth, struct rte_eth_stats *stats, struct slabio_queue_stats *queues)
 {
-	const struct slabio_dev *dev = eth->data->dev_private;
+	const struct slabio_dev *dev = slabio_dev_hold(eth);
 	unsigned int i;
 
-	update_missed(eth);
+	if (dev == NULL)
+		return -ENODEV;
+	update_missed(eth, dev);
 	for (i = 0; i < SLABIO_MAX_QUEUES; i++) {
 		const struct slabio_rxq *rxq = &dev->rxq[i];
 		const struct slabio_txq *txq = &dev->txq[i];
@@ -109,16 +111,19 @@ slabio_stats_fill(
 		queues->q_obytes[i] = tx_stat(txq, SLABIO_TX_BYTES);
 	}
 	stats->imissed = slabio_counted(&dev->missed) - dev->missed_base;
+	slabio_dev_release();
 	return 0;
 }
 
 int
 slabio_stats_reset(struct rte_eth_dev *eth)
 {
-	struct slabio_dev *dev = eth->data->dev_private;
+	struct slabio_dev *dev = slabio_dev_hold(eth);
 	unsigned int i, stat;
 
-	update_missed(eth);
+	if (dev == NULL)
+		return -ENODEV;
+	update_missed(eth, dev);
 	for (i = 0; i < SLABIO_MAX_QUEUES; i++) {
 		for (stat = 0; stat < SLABIO_RX_STATS; stat++)
 			if ((SLABIO_RX_STATES >> stat & 1) == 0)
@@ -128,27 +133,23 @@ slabio_stats_reset(struct rte_eth_dev *eth)
 				dev->txq[i].base[stat] = slabio_counted(&dev->txq[i].stats[stat]);
 	}
 	dev->missed_base = slabio_counted(&dev->missed);
+	slabio_dev_release();
 	return 0;
 }
 
 static unsigned int
-xstats_count(const struct rte_eth_dev *eth)
+xstats_count(const struct rte_eth_dev *eth, const struct slabio_backend *be)
 {
-	const struct slabio_backend *be = slabio_backend(eth->data->dev_private);
-
 	return eth->data->nb_rx_queues * (unsigned int)__builtin_popcountll(be->rx_xstats) +
 	       eth->data->nb_tx_queues * (unsigned int)__builtin_popcountll(be->tx_xstats);
 }
 
-int
-slabio_xstats_get_names(
-	struct rte_eth_dev *eth, struct rte_eth_xstat_name *names, unsigned int size)
+static unsigned int
+name_all(const struct rte_eth_dev *eth, const struct slabio_backend *be,
+	struct rte_eth_xstat_name *names)
 {
-	const struct slabio_backend *be = slabio_backend(eth->data->dev_private);
-	unsigned int count = xstats_count(eth), n = 0, i, stat;
+	unsigned int n = 0, i, stat;
 
-	if (names == NULL || size < count)
-		return count;
 	for (i = 0; i < eth->data->nb_rx_queues; i++)
 		for (stat = 0; stat < SLABIO_RX_STATS; stat++)
 			if (be->rx_xstats >> stat & 1)
@@ -162,6 +163,22 @@ slabio_xstats_get_names(
 	return n;
 }
 
+int
+slabio_xstats_get_names(
+	struct rte_eth_dev *eth, struct rte_eth_xstat_name *names, unsigned int size)
+{
+	const struct slabio_dev *dev = slabio_dev_hold(eth);
+	unsigned int n;
+
+	if (dev == NULL)
+		return -ENODEV;
+	n = xstats_count(eth, slabio_backend(dev));
+	if (names != NULL && size >= n)
+		n = name_all(eth, slabio_backend(dev), names);
+	slabio_dev_release();
+	return (int)n;
+}
+
 static unsigned int
 add(struct rte_eth_xstat *xstats, unsigned int n, uint64_t value)
 {
@@ -170,16 +187,12 @@ add(struct rte_eth_xstat *xstats, unsigned int n, uint64_t value)
 	return n + 1;
 }
 
-int
-slabio_xstats_get(struct rte_eth_dev *eth, struct rte_eth_xstat *xstats, unsigned int size)
+static unsigned int
+get_all(const struct rte_eth_dev *eth, const struct slabio_dev *dev, struct rte_eth_xstat *xstats)
 {
-	const struct slabio_backend *be = slabio_backend(eth->data->dev_private);
-	const struct slabio_dev *dev = eth->data->dev_private;
-	unsigned int count = xstats_count(eth), n = 0, i, stat;
+	const struct slabio_backend *be = slabio_backend(dev);
+	unsigned int n = 0, i, stat;
 
-	if (xstats == NULL || size < count)
-		return count;
-	update_missed(eth);
 	for (i = 0; i < eth->data->nb_rx_queues; i++)
 		for (stat = 0; stat < SLABIO_RX_STATS; stat++)
 			if (be->rx_xstats >> stat & 1)
@@ -189,4 +202,21 @@ slabio_xstats_get(struct rte_eth_dev *eth, struct rte_eth_xstat *xstats, unsigne
 			if (be->tx_xstats >> stat & 1)
 				n = add(xstats, n, tx_stat(&dev->txq[i], stat));
 	return n;
+}
+
+int
+slabio_xstats_get(struct rte_eth_dev *eth, struct rte_eth_xstat *xstats, unsigned int size)
+{
+	const struct slabio_dev *dev = slabio_dev_hold(eth);
+	unsigned int n;
+
+	if (dev == NULL)
+		return -ENODEV;
+	n = xstats_count(eth, slabio_backend(dev));
+	if (xstats != NULL && size >= n) {
+		update_missed(eth, dev);
+		n = get_all(eth, dev, xstats);
+	}
+	slabio_dev_release();
+	return (int)n;
 }

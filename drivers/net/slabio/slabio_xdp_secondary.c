@@ -56,8 +56,18 @@ struct local_port {
 
 /* By port number, the same in all processes. */
 static struct local_port locals[RTE_MAX_ETHPORTS];
-/* Held to leave what processes share, and to use it where another thread may leave. */
-static pthread_mutex_t leaving = PTHREAD_MUTEX_INITIALIZER;
+
+/*
+ * What ethdev finds of a port that the primary has closed, in place of what they shared: ethdev
+ * clears that, or frees it, and goes on reading it in secondaries. Kept for good, since an application
+ * may go on with the port for as long.
+ */
+struct closed_port {
+	struct rte_eth_dev_data data;
+	struct rte_ether_addr mac;
+};
+static struct closed_port *closed[RTE_MAX_ETHPORTS];
+static void *no_queues[RTE_MAX_QUEUES_PER_PORT];
 
 /* ---- asking the primary ---- */
 
@@ -297,13 +307,12 @@ get_queues(struct local_port *local, uint32_t generation)
 static void
 detach_bursts(const struct local_port *local)
 {
-	static void *none[RTE_MAX_QUEUES_PER_PORT];
 	struct rte_eth_fp_ops *ops = &rte_eth_fp_ops[local - locals];
 
 	ops->rx_pkt_burst = rte_eth_pkt_burst_dummy;
 	ops->tx_pkt_burst = rte_eth_pkt_burst_dummy;
-	ops->rxq.data = none;
-	ops->txq.data = none;
+	ops->rxq.data = no_queues;
+	ops->txq.data = no_queues;
 	/* for a thread that has just read the old ones */
 	rte_delay_us_sleep(1000);
 }
@@ -321,12 +330,41 @@ attach_bursts(const struct local_port *local)
 	ops->txq.data = local->eth->data->tx_queues;
 }
 
+/*
+ * Nothing that is said of the port is the primary's from now on. If that did not wait, ethdev has
+ * cleared it already.
+ */
+static void
+show_closed(const struct local_port *local)
+{
+	struct closed_port *c = closed[local - locals];
+	struct rte_eth_dev *eth = local->eth;
+
+	c->mac = local->peers.dev->mac;
+	c->data = *eth->data;
+	c->data.port_id = (uint16_t)(local - locals);
+	strcpy(c->data.name, local->name);
+	c->data.rx_queues = no_queues;
+	c->data.tx_queues = no_queues;
+	c->data.nb_rx_queues = 0;
+	c->data.nb_tx_queues = 0;
+	c->data.dev_private = NULL;
+	c->data.mac_addrs = &c->mac;
+	c->data.hash_mac_addrs = NULL;
+	c->data.dev_started = 0;
+	c->data.dev_configured = 0;
+	memset(&c->data.dev_link, 0, sizeof(c->data.dev_link));
+	pthread_mutex_init(&c->data.flow_ops_mutex, NULL);
+	eth->data = &c->data;
+}
+
 static void
 leave(struct local_port *local)
 {
-	pthread_mutex_lock(&leaving);
+	pthread_mutex_lock(&slabio_sharing);
+	show_closed(local);
 	slabio_peers_leave(&local->peers);
-	pthread_mutex_unlock(&leaving);
+	pthread_mutex_unlock(&slabio_sharing);
 }
 
 /* Follows the port once. Returns how long to sleep, 0: there is no port any more. */
@@ -397,6 +435,10 @@ slabio_xdp_secondary_open(struct rte_eth_dev *eth)
 	char thread[16];
 	int ret;
 
+	if (closed[local - locals] == NULL)
+		closed[local - locals] = calloc(1, sizeof(*closed[0]));
+	if (closed[local - locals] == NULL)
+		return -ENOMEM;
 	memset(local, 0, sizeof(*local));
 	local->eth = eth;
 	strcpy(local->name, eth->data->name);
@@ -432,10 +474,10 @@ slabio_xdp_secondary_close(struct rte_eth_dev *eth)
 	local->joined = false;
 	atomic_store_explicit(&local->quit, true, memory_order_relaxed);
 	/* the thread may just be leaving, and the primary frees it all then */
-	pthread_mutex_lock(&leaving);
+	pthread_mutex_lock(&slabio_sharing);
 	if (local->peers.dev != NULL)
 		slabio_peers_tell(local->peers.dev);
-	pthread_mutex_unlock(&leaving);
+	pthread_mutex_unlock(&slabio_sharing);
 	slabio_thread_join(local->thread);
 	/* the primary has closed the port, and the thread has ended with it */
 	if (local->peers.dev == NULL)

@@ -13,6 +13,7 @@
  *     free            mbufs that are free
  *     stats           of both ports
  *     halt            stop (SIGSTOP) in the middle of the next burst that sends
+ *     ask             what else the ports say, and whether they say anything
  *     close           ports and EAL, and end
  */
 
@@ -109,6 +110,32 @@ print_stats(void)
 		stats[0].ierrors + stats[1].ierrors + stats[0].oerrors + stats[1].oerrors);
 }
 
+/* Of port 0: how many calls failed, and what is told of it. */
+static void
+print_answers(void)
+{
+	struct rte_eth_dev_info info;
+	struct rte_eth_stats stats;
+	struct rte_eth_link link;
+	struct rte_ether_addr mac;
+	int failed = rte_eth_stats_get(0, &stats) != 0;
+
+	failed += rte_eth_dev_info_get(0, &info) != 0;
+	failed += rte_eth_xstats_get_names(0, NULL, 0) <= 0;
+	failed += rte_eth_stats_reset(0) != 0;
+	failed += rte_eth_link_get_nowait(0, &link) != 0;
+	failed += rte_eth_macaddr_get(0, &mac) != 0;
+	/* never a secondary's to do */
+	failed += rte_eth_promiscuous_enable(0) != 0;
+	failed += rte_eth_allmulticast_enable(0) != 0;
+	failed += rte_eth_dev_default_mac_addr_set(0, &mac) != 0;
+	failed += rte_eth_dev_set_mtu(0, 1400) != 0;
+	failed += rte_eth_dev_rx_queue_stop(0, 0) != 0;
+	failed += rte_eth_tx_done_cleanup(0, 0, 0) < 0;
+	printf("failed %d link %d mac " RTE_ETHER_ADDR_PRT_FMT "\n", failed, link.link_status,
+		RTE_ETHER_ADDR_BYTES(&mac));
+}
+
 /* Returns false at the end. */
 static bool
 obey(char *line, const struct rte_mempool *mp)
@@ -137,6 +164,8 @@ obey(char *line, const struct rte_mempool *mp)
 	} else if (strcmp(word, "halt") == 0) {
 		printf("halting\n");
 		halt = true;
+	} else if (strcmp(word, "ask") == 0) {
+		print_answers();
 	} else {
 		printf("what is %s?\n", word);
 	}

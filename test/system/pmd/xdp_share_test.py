@@ -10,7 +10,7 @@ import re
 import signal
 import time
 
-from live_test import untagged
+from live_test import link, untagged
 from secondary_test import hugepages
 from testpmd import BUILD, MEMPOOL, Program, Skip, check, eal, equal, new_prefix, wait_for
 from xdp_life_test import cross, traffic
@@ -231,6 +231,9 @@ def what_was_left_to_a_stopped_burst_comes_back(folder):
 
 def the_primary_closes_under_a_secondary(folder):
     with processes(folder) as (primary, start), start() as second:
+        mac = link("a0")["address"].upper()
+        # what only the primary may change fails
+        equal(second.ask("ask"), f"failed 5 link 1 mac {mac}", "what an open port says")
         primary.ask("poll 0")
         second.ask("poll 1")
         with traffic("a1"):
@@ -238,7 +241,12 @@ def the_primary_closes_under_a_secondary(folder):
             equal(primary.end(), MBUFS, "free mbufs at the end")
         # it polls on and finds nothing
         equal(second.ask("poll 0 1"), "polling", "the secondary")
-        second.kill()
+        # and whatever it asks of the port is answered
+        before = second.numbers("stats")
+        equal(before[2:], [0, 0, 0], "statistics of a closed port")
+        equal(second.numbers("stats"), before, "what it receives")
+        equal(second.ask("ask"), f"failed 10 link 0 mac {mac}", "what a closed port says")
+        second.end()
 
 
 def a_port_that_only_sends_gets_its_memory_beside_secondaries(folder):
