@@ -12,6 +12,8 @@
  *     sender          sets up port 2 for sending only, while the sockets of port 0 are asked for
  *     free            mbufs that are free
  *     stats           of both ports
+ *     sums            from now on, leave checksums of TCP and UDP to the ports
+ *     csums           how many of them kernel and ports have filled in
  *     halt            stop (SIGSTOP) in the middle of the next burst that sends
  *     ask             what else the ports say, and whether they say anything
  *     close           ports and EAL, and end
@@ -30,12 +32,13 @@
 #include <rte_eal.h>
 #include <rte_ethdev.h>
 #include <rte_mbuf.h>
+#include <rte_net.h>
 
 #define QUEUES 2
 #define MBUFS  8192
 #define BURST  32
 
-static bool polled[QUEUES], stopped, halt;
+static bool polled[QUEUES], stopped, sums, halt;
 static uint64_t received, sent;
 
 /* The driver's, which tells the kernel to send from within its bursts. */
@@ -52,7 +55,8 @@ sendto(int fd, const void *data, size_t len, int flags, const struct sockaddr *t
 static int
 prepare(uint16_t port, struct rte_mempool *mp)
 {
-	const struct rte_eth_conf conf = {0};
+	const struct rte_eth_conf conf = {
+		.txmode.offloads = RTE_ETH_TX_OFFLOAD_UDP_CKSUM | RTE_ETH_TX_OFFLOAD_TCP_CKSUM};
 	uint16_t q;
 
 	if (rte_eth_dev_configure(port, QUEUES, QUEUES, &conf) != 0)
@@ -65,11 +69,28 @@ prepare(uint16_t port, struct rte_mempool *mp)
 }
 
 static void
+leave_sum(struct rte_mbuf *m)
+{
+	struct rte_net_hdr_lens lens;
+	const uint32_t type = rte_net_get_ptype(m, &lens, RTE_PTYPE_ALL_MASK);
+	const uint32_t l4 = type & RTE_PTYPE_L4_MASK;
+
+	if (!RTE_ETH_IS_IPV4_HDR(type) || (l4 != RTE_PTYPE_L4_TCP && l4 != RTE_PTYPE_L4_UDP))
+		return;
+	m->l2_len = lens.l2_len;
+	m->l3_len = lens.l3_len;
+	m->ol_flags |= RTE_MBUF_F_TX_IPV4;
+	m->ol_flags |= l4 == RTE_PTYPE_L4_TCP ? RTE_MBUF_F_TX_TCP_CKSUM : RTE_MBUF_F_TX_UDP_CKSUM;
+}
+
+static void
 forward(uint16_t from, uint16_t queue)
 {
 	struct rte_mbuf *pkts[BURST];
 	uint16_t n = rte_eth_rx_burst(from, queue, pkts, BURST), done;
 
+	for (done = 0; sums && done < n; done++)
+		leave_sum(pkts[done]);
 	received += n;
 	done = rte_eth_tx_burst(!from, queue, pkts, n);
 	sent += done;
@@ -108,6 +129,30 @@ print_stats(void)
 		received, sent, stats[0].ipackets + stats[1].ipackets,
 		stats[0].opackets + stats[1].opackets,
 		stats[0].ierrors + stats[1].ierrors + stats[0].oerrors + stats[1].oerrors);
+}
+
+static uint64_t
+xstat_of_all(const char *what)
+{
+	uint64_t id, value, sum = 0;
+	char name[64];
+	uint16_t port, q;
+
+	for (port = 0; port < 2; port++)
+		for (q = 0; q < QUEUES; q++) {
+			snprintf(name, sizeof(name), "tx_q%u_%s", q, what);
+			if (rte_eth_xstats_get_id_by_name(port, name, &id) == 0 &&
+				rte_eth_xstats_get_by_id(port, &id, &value, 1) == 1)
+				sum += value;
+		}
+	return sum;
+}
+
+static void
+print_csums(void)
+{
+	printf("kernel %" PRIu64 " ports %" PRIu64 "\n", xstat_of_all("kernel_checksums"),
+		xstat_of_all("software_checksums"));
 }
 
 /* Of port 0: how many calls failed, and what is told of it. */
@@ -161,6 +206,11 @@ obey(char *line, const struct rte_mempool *mp)
 		printf("free %u of %u\n", rte_mempool_avail_count(mp), mp->size);
 	} else if (strcmp(word, "stats") == 0) {
 		print_stats();
+	} else if (strcmp(word, "sums") == 0) {
+		printf("leaving\n");
+		sums = true;
+	} else if (strcmp(word, "csums") == 0) {
+		print_csums();
 	} else if (strcmp(word, "halt") == 0) {
 		printf("halting\n");
 		halt = true;

@@ -41,6 +41,12 @@ def changed(packet, offset):
     return pcapcmp.Packet(packet.data[:offset] + bytes([packet.data[offset] ^ 0x55]) + packet.data[offset + 1:])
 
 
+def wrongly_summed(packet):
+    """With another checksum of TCP or UDP; none stays none."""
+    offset = 14 + 4 * (packet.data[14] & 15) + (16 if protocol(packet) == 6 else 6)
+    return changed(packet, offset) if any(packet.data[offset:offset + 2]) else packet
+
+
 def with_tag(wire):
     """The next packet that arrives, and the tag it had."""
     while True:

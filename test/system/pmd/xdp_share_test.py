@@ -10,11 +10,13 @@ import re
 import signal
 import time
 
-from live_test import link, untagged
+from live_test import Wire, link, untagged
 from secondary_test import hugepages
 from testpmd import BUILD, MEMPOOL, Program, Skip, check, eal, equal, new_prefix, wait_for
 from xdp_life_test import cross, traffic
+from xdp_offload_test import summed, wrongly_summed
 from xdplab import main, pairs
+import pcapcmp
 
 SHARE_PORT = os.path.join(BUILD, "test", "system", "pmd", "share_port")
 VDEVS = ["--vdev=net_slabio0,iface=a0", "--vdev=net_slabio1,iface=b0"]
@@ -22,10 +24,10 @@ MBUFS = 8192
 
 
 class Share(Program):
-    """One of the processes."""
+    """One of the processes; more: arguments of the ports."""
 
-    def __init__(self, options, kind, env, vdevs=VDEVS):
-        argv = [*options, *(vdevs if kind == "primary" else ()), f"--proc-type={kind}"]
+    def __init__(self, options, kind, env, vdevs=VDEVS, more=""):
+        argv = [*options, *([vdev + more for vdev in vdevs] if kind == "primary" else ()), f"--proc-type={kind}"]
         super().__init__([SHARE_PORT, *argv], env=env)
         try:
             self.expect("ready\n")
@@ -62,12 +64,12 @@ class Share(Program):
 
 
 @contextlib.contextmanager
-def processes(folder, env=None):
+def processes(folder, env=None, more=""):
     """A primary, and what starts secondaries beside it."""
     pairs("a", "b", queues=2)
     with hugepages(folder) as memory:
         options = eal(new_prefix(), memory=memory)
-        with Share(options, "primary", env) as primary:
+        with Share(options, "primary", env, more=more) as primary:
             yield primary, lambda: Share(options, "secondary", env)
 
 
@@ -109,6 +111,24 @@ def each_process_polls_a_queue(folder):
             cross(untagged(200), "after the secondaries' end", order="none")
         equal(primary.numbers("stats")[4], 0, "errors")
         equal(primary.end(), MBUFS, "free mbufs at the end")
+
+
+def a_secondary_leaves_checksums_to_the_kernel(folder):
+    pkts = summed()
+    for name, more in (("kernel", ",tx_csum=kernel"), ("port", "")):
+        os.mkdir(os.path.join(folder, name))
+        with processes(os.path.join(folder, name), more=more) as (primary, start), start() as second:
+            second.ask("sums")
+            second.ask("poll 0 1")
+            with Wire("a1") as a, Wire("b1") as b:
+                a.send([wrongly_summed(p) for p in pkts])
+                diff = pcapcmp.compare(pkts, b.receive(len(pkts)), macs=True, order="none")
+                check(not diff, diff)
+            # counted by whoever sends, where the primary reads it
+            by_kernel, by_port = primary.numbers("csums")
+            equal((by_kernel > 200, by_port > 200), (more != "", more == ""), "who has filled them in")
+            second.end()
+            equal(primary.end(), MBUFS, "free mbufs at the end")
 
 
 def a_killed_secondarys_queue_goes_on(folder):
@@ -291,6 +311,7 @@ def an_exact_pools_port_is_the_primarys(folder):
 
 if __name__ == "__main__":
     main(each_process_polls_a_queue,
+         a_secondary_leaves_checksums_to_the_kernel,
          a_killed_secondarys_queue_goes_on,
          a_stop_takes_the_port_from_secondaries,
          what_was_left_to_a_stopped_burst_comes_back,
