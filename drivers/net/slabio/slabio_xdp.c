@@ -654,6 +654,32 @@ raise_mtu(struct rte_eth_dev *eth)
 	return ret;
 }
 
+/* After the program was attached: before, a veth has no NAPI instance. */
+static void
+poll_napi(const struct rte_eth_dev *eth)
+{
+	struct slabio_xdp_port *port = port_of(eth);
+	struct slabio_xdp_queue *q = &port->queues[0];
+	int fd;
+
+	if (eth->data->nb_rx_queues == 0 || !q->rx.busy_poll)
+		return;
+	fd = slabio_xdp_napi_open(q->fd, port->netif.index);
+	if (fd >= 0) {
+		q->rx.napi_fd = fd;
+		q->rx.polls_napi = true;
+		SLABIO_LOG(NOTICE,
+			"%s: busy polling of %s is by io_uring: its driver does not say "
+			"which NAPI instance is the queue's",
+			eth->data->name, port->netif.name);
+	} else if (fd != -EALREADY) {
+		SLABIO_LOG(NOTICE,
+			"%s: no NAPI instance of %s is known to the socket, and none "
+			"can be polled without it (%s): busy_poll= may do nothing",
+			eth->data->name, port->netif.name, strerror(-fd));
+	}
+}
+
 static int
 xdp_start(struct rte_eth_dev *eth)
 {
@@ -678,6 +704,8 @@ xdp_start(struct rte_eth_dev *eth)
 		ret = slabio_xdp_intr_start(eth);
 	if (ret == 0)
 		ret = let_packets_in(eth);
+	if (ret == 0)
+		poll_napi(eth);
 	pthread_mutex_unlock(&slabio_xdp_lock);
 	if (ret != 0) {
 		xdp_stop(eth);

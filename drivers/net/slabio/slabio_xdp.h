@@ -26,6 +26,7 @@
  *     slabio_xdp_offer.c   sockets for secondaries: the primary's side
  *     slabio_xdp_secondary.c  the same: the secondaries' side
  *     slabio_xdp_intr.c    receive interrupts
+ *     slabio_xdp_napi.c    busy polling of interfaces that do not say whose NAPI is whose
  *     slabio_netif.c       what there is to an interface: link, MTU, address, modes
  *
  * Queue i of a port is one socket for both directions, bound to queue start_queue + i of the
@@ -72,8 +73,10 @@ struct slabio_xdp_rx {
 	uint32_t idle;	/* polls that found nothing */
 	uint16_t tag;
 	bool busy_poll;
-	bool meta; /* the program puts metadata before each packet */
+	bool polls_napi; /* busy polling is that of napi_fd, not that of the socket */
+	bool meta;	 /* the program puts metadata before each packet */
 	int fd;
+	int napi_fd;
 	struct slabio_rxq *q;
 	struct slabio_xdp_queue *queue;
 	const struct slabio_peers *peers;
@@ -255,6 +258,19 @@ void slabio_xdp_describe_other(int ifindex, const char *iface, char *text, size_
 int slabio_xdp_intr_start(struct rte_eth_dev *eth);
 void slabio_xdp_intr_stop(struct rte_eth_dev *eth);
 int slabio_xdp_intr_enable(struct rte_eth_dev *eth, uint16_t queue);
+
+/* ---- busy polling ---- */
+
+/**
+ * What polls an interface's NAPI instance in a socket's place, if the socket knows of none and there
+ * is just one.
+ *
+ * @return a descriptor; -EALREADY if the socket knows one; else a negative errno: -ENOENT if there is
+ *         none, -E2BIG if there are several, another one if the kernel cannot do it
+ */
+int slabio_xdp_napi_open(int socket, int ifindex);
+/** Receives what is there, on this CPU; bounded, but longer than a call that polls nothing. */
+void slabio_xdp_napi_poll(int fd);
 
 /* ---- secondaries ---- */
 

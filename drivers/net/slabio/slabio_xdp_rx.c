@@ -111,6 +111,17 @@ wake_up(struct slabio_rxq *q, const struct slabio_xdp_rx *rx)
 	(void)recvfrom(rx->fd, NULL, 0, MSG_DONTWAIT, NULL, NULL);
 }
 
+static void
+busy_poll(struct slabio_rxq *q, const struct slabio_xdp_rx *rx)
+{
+	if (!rx->polls_napi) {
+		wake_up(q, rx);
+		return;
+	}
+	slabio_count(&q->stats[SLABIO_RX_KICKS], 1);
+	slabio_xdp_napi_poll(rx->napi_fd);
+}
+
 static __rte_always_inline void
 repay(struct slabio_rxq *q, struct slabio_xdp_rx *rx, const bool shared)
 {
@@ -129,7 +140,7 @@ nothing_received(struct slabio_rxq *q, struct slabio_xdp_rx *rx, const bool shar
 	if (rx->owed != 0 || slabio_xdp_wants_wakeup(&rx->fill))
 		repay(q, rx, shared);
 	if (rx->busy_poll)
-		wake_up(q, rx);
+		busy_poll(q, rx);
 	if (++rx->idle % IDLE_CHECK == 0 && rx->queue->has_tx)
 		slabio_xdp_tx_idle(&rx->queue->tx);
 }

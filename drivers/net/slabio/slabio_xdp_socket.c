@@ -177,6 +177,9 @@ close_attempt(struct slabio_xdp_queue *q)
 	slabio_xdp_rings_unmap(q);
 	if (q->fd >= 0)
 		close(q->fd);
+	if (q->rx.polls_napi)
+		close(q->rx.napi_fd);
+	q->rx.polls_napi = false;
 	q->fd = -1;
 }
 
