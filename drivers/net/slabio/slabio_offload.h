@@ -29,8 +29,7 @@ void slabio_offload_rx(uint64_t offloads, struct rte_mbuf **pkts, uint16_t n);
 
 /** What was done about the checksum of TCP or UDP that a packet's flags ask for. */
 struct slabio_tx_sum {
-	uint16_t
-		start; /* left to somebody else, who is to sum from here on to its end; 0: nothing */
+	uint16_t start;	 /* left to somebody else, who sums from here on to the end; 0: nothing */
 	uint16_t offset; /* from there to the field, which has the sum of the pseudo header */
 	bool done;	 /* filled in */
 };

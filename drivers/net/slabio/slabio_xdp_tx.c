@@ -145,9 +145,10 @@ slabio_xdp_kick(struct slabio_xdp_tx *tx, unsigned int calls)
 static const struct slabio_tx_sum no_sum;
 
 /*
- * What the kernel is to do with the packet, in front of it. A kernel that found something else there
- * than it knows would neither send the packet nor leave it out, so all of it is written. A zero-copy
- * driver looks there whatever the descriptor says, and finds then that there is nothing to do.
+ * What the kernel is to do with the packet, in front of it. A kernel that found something else
+ * there than it knows would neither send the packet nor leave it out, so all of it is written. A
+ * zero-copy driver looks there whatever the descriptor says, and finds then that there is nothing
+ * to do.
  */
 static __rte_always_inline uint32_t
 put_meta(const struct slabio_xdp_tx *tx, const struct rte_mbuf *m, const struct slabio_tx_sum *sum)

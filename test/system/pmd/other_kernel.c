@@ -3,7 +3,8 @@
  */
 
 /*
- * Loaded before a program, it shows its AF_XDP sockets another kernel. SLABIO_TEST_KERNEL says which:
+ * Loaded before a program, it shows its AF_XDP sockets another kernel. SLABIO_TEST_KERNEL says
+ * which:
  *
  *     old      one that knows no transmit metadata, before Linux 6.8
  *     device   one with a device that sends zero copy and says that it fills in checksums; in truth
