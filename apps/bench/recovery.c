@@ -48,11 +48,11 @@
 #define WORKERS_MAX   8u
 #define LIMIT_SECONDS 30u /* a process that takes longer hangs */
 #define REST_US	      2000u
-#define SETTLE	      32u     /* bursts at the begin of a window that do not count */
-#define NEAR_US	      100000u /* for the others to see that it begins */
+#define SETTLE	      32u		  /* bursts at the begin of a window that do not count */
+#define NEAR_NS	      UINT64_C(100000000) /* for the others to see that it begins */
 #define PAIRS_MORE    5u /* times as many pairs, of fewer rounds: one that was disturbed weighs less */
 #define ROUNDS(ms)    (1 + (ms) / 20)
-#define AGAIN	      4u /* times as many rounds in all */
+#define AGAIN	      2u /* times as many rounds in all */
 #define IDLE_MAX      50u
 #define WINDOW_NS     UINT64_C(10000000)
 #define BAR_NS	      50e6
@@ -73,6 +73,7 @@ enum window {
 	WINDOWS,
 	REST = WINDOWS, /* nothing */
 	NEAR,		/* nothing, but that will change soon */
+	READY,		/* at once */
 };
 
 /* What the processes of one round share. */
@@ -189,6 +190,8 @@ work(struct sio_pool *pool, unsigned int me, enum burst kind)
 		else if (window < WINDOWS)
 			histogram_add(&histogram[window], took);
 	}
+	if (window != REST)
+		turn(me, REST);
 	if (n > 0)
 		sio_pool_give(pool, handles, n);
 }
@@ -366,21 +369,17 @@ busy_until(uint64_t ns)
 		rte_pause();
 }
 
-/* The others are told, and know. */
+/* The others are told, and know: each of them has a CPU just now. Or they have none for long. */
 static void
-come_near(const struct job *job)
+tell(const struct job *job, enum window window)
 {
-	uint64_t until = sio_now_ns() + NEAR_US * UINT64_C(1000);
+	uint64_t until = sio_now_ns() + NEAR_NS;
 	unsigned int n = 0;
 
-	enter(NEAR);
-	while (n < job->workers && sio_now_ns() < until) {
-		if (atomic_load_explicit(&shared->worker[n].window, memory_order_acquire) == NEAR)
+	enter(window);
+	while (n < job->workers && sio_now_ns() < until)
+		if (atomic_load_explicit(&shared->worker[n].window, memory_order_acquire) == window)
 			n++;
-		else
-			usleep(100);
-	}
-	bench_first(false);
 }
 
 /* The others take note before this one recovers, while it does, and after. */
@@ -393,9 +392,12 @@ windows(struct scene *s, const struct job *job, struct sio_recover_report *repor
 	kill(s->pids[--s->n], SIGKILL);
 	waitpid(s->pids[s->n], NULL, 0);
 	usleep(REST_US);
-	come_near(job);
+	tell(job, NEAR);
+	bench_first(false);
+	tell(job, READY);
 	enter(CONTROL);
 	busy_until(sio_now_ns() + WINDOW_NS);
+	tell(job, READY);
 	now = sio_now_ns();
 	enter(DURING);
 	ret = sio_pool_recover(s->pool, report);
