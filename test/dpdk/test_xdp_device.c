@@ -4,6 +4,7 @@
 
 /* What the kernel says of devices: the question, and answers of any content. */
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -64,11 +65,16 @@ lengths_that_cannot_be_end_the_search(void **state)
 	assert_null(slabio_xdp_device_attr(msg, len, 1, UINT16_MAX - 4));
 }
 
-/* The loopback interface has no zero copy; an interface that is not there has no answer. */
+/*
+ * The loopback interface has no zero copy and no NAPI instance; an interface that is not there has
+ * no answer.
+ */
 static void
 the_kernel_is_asked(void **state)
 {
 	const int lo = slabio_xdp_device_sums((int)if_nametoindex("lo"));
+
+	uint32_t id;
 
 	(void)state;
 	if (lo < 0) {
@@ -77,6 +83,8 @@ the_kernel_is_asked(void **state)
 	}
 	assert_int_equal(lo, 0);
 	assert_true(slabio_xdp_device_sums(0x7ffffff0) < 0);
+	assert_int_equal(slabio_xdp_device_napi((int)if_nametoindex("lo"), &id), -ENOENT);
+	assert_true(slabio_xdp_device_napi(0x7ffffff0, &id) < 0);
 }
 
 int

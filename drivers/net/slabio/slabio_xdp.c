@@ -654,30 +654,36 @@ raise_mtu(struct rte_eth_dev *eth)
 	return ret;
 }
 
-/* After the program was attached: before, a veth has no NAPI instance. */
+/*
+ * After the program was attached: before, a veth has no NAPI instance. Only where there is just one:
+ * which of several is that of which queue nobody says.
+ */
 static void
 poll_napi(const struct rte_eth_dev *eth)
 {
 	struct slabio_xdp_port *port = port_of(eth);
 	struct slabio_xdp_queue *q = &port->queues[0];
-	int fd;
+	uint32_t id;
+	int ret;
 
-	if (eth->data->nb_rx_queues == 0 || !q->rx.busy_poll)
+	if (eth->data->nb_rx_queues == 0 || !q->rx.busy_poll || slabio_xdp_napi_known(q->fd))
 		return;
-	fd = slabio_xdp_napi_open(q->fd, port->netif.index);
-	if (fd >= 0) {
-		q->rx.napi_fd = fd;
-		q->rx.polls_napi = true;
+	ret = slabio_xdp_device_napi(port->netif.index, &id);
+	if (ret == 0)
+		ret = slabio_xdp_napi_open(id);
+	if (ret < 0) {
 		SLABIO_LOG(NOTICE,
-			"%s: busy polling of %s is by io_uring: its driver does not say "
-			"which NAPI instance is the queue's",
-			eth->data->name, port->netif.name);
-	} else if (fd != -EALREADY) {
-		SLABIO_LOG(NOTICE,
-			"%s: no NAPI instance of %s is known to the socket, and none "
-			"can be polled without it (%s): busy_poll= may do nothing",
-			eth->data->name, port->netif.name, strerror(-fd));
+			"%s: no NAPI instance of %s is known to the socket, and none can be polled "
+			"without it (%s): busy_poll= may do nothing",
+			eth->data->name, port->netif.name, strerror(-ret));
+		return;
 	}
+	q->rx.napi_fd = ret;
+	q->rx.polls_napi = true;
+	SLABIO_LOG(NOTICE,
+		"%s: busy polling of %s is by io_uring: its driver does not say which NAPI "
+		"instance is the queue's",
+		eth->data->name, port->netif.name);
 }
 
 static int

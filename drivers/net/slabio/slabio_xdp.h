@@ -21,7 +21,7 @@
  *     slabio_xdp_rx.c      receive burst
  *     slabio_xdp_meta.h    what the program says of a packet
  *     slabio_xdp_tx.c      transmit burst
- *     slabio_xdp_device.c  what a device can do in zero-copy mode
+ *     slabio_xdp_device.c  what the kernel says of an interface's driver
  *     slabio_xdp_take.c    taking a queue over from another process
  *     slabio_xdp_offer.c   sockets for secondaries: the primary's side
  *     slabio_xdp_secondary.c  the same: the secondaries' side
@@ -261,14 +261,10 @@ int slabio_xdp_intr_enable(struct rte_eth_dev *eth, uint16_t queue);
 
 /* ---- busy polling ---- */
 
-/**
- * What polls an interface's NAPI instance in a socket's place, if the socket knows of none and there
- * is just one.
- *
- * @return a descriptor; -EALREADY if the socket knows one; else a negative errno: -ENOENT if there is
- *         none, -E2BIG if there are several, another one if the kernel cannot do it
- */
-int slabio_xdp_napi_open(int socket, int ifindex);
+/** Whether the kernel knows which NAPI instance receives for a socket: a receive call polls it. */
+bool slabio_xdp_napi_known(int socket);
+/** What polls a NAPI instance in a socket's place. @return a descriptor, or a negative errno */
+int slabio_xdp_napi_open(uint32_t id);
 /** Receives what is there, on this CPU; bounded, but longer than a call that polls nothing. */
 void slabio_xdp_napi_poll(int fd);
 

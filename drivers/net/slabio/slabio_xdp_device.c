@@ -2,7 +2,7 @@
  * Copyright (c) 2026 the slabio authors
  */
 
-/* One question to the kernel, by generic netlink; without rights, and without a library for it. */
+/* Questions to the kernel, by generic netlink; without rights, and without a library for it. */
 
 #include <errno.h>
 #include <stdbool.h>
@@ -20,15 +20,29 @@
 #define NETDEV_IFINDEX	    1
 #define NETDEV_XSK_FEATURES 6
 #define XSK_TX_CHECKSUM	    2
+#define NETDEV_NAPI_GET	    11
+#define NETDEV_NAPI_IFINDEX 1
+#define NETDEV_NAPI_ID	    2
 
-#define ANSWER_MAX     8192
+#define ANSWER_MAX     16384
 #define ANSWER_SECONDS 1
 
 struct question {
-	struct nlmsghdr head;
-	struct genlmsghdr genl;
-	struct nlattr attr;
-	uint8_t data[16];
+	uint16_t family;
+	uint8_t command;
+	bool list; /* the answer is a list of messages */
+	/* the attribute that it has */
+	uint16_t type;
+	uint16_t size;
+	const void *data;
+};
+
+/* What is looked for in the answer. */
+struct wanted {
+	uint16_t type;
+	size_t size;
+	void *value;	/* of the last message that has it */
+	unsigned int n; /* messages that have it */
 };
 
 const void *
@@ -49,78 +63,139 @@ slabio_xdp_device_attr(const void *msg, size_t len, uint16_t type, size_t size)
 	return NULL;
 }
 
-/* The length of the answer, or a negative errno. */
 static int
-ask(int fd, uint16_t family, uint8_t command, uint16_t type, const void *data, uint16_t size,
-	uint8_t *answer)
+send_question(int fd, const struct question *q)
 {
-	struct question q = {
-		.head = {.nlmsg_type = family, .nlmsg_flags = NLM_F_REQUEST, .nlmsg_seq = family},
-		.genl = {.cmd = command, .version = 1},
-		.attr = {.nla_type = type, .nla_len = (uint16_t)(NLA_HDRLEN + size)},
+	struct {
+		struct nlmsghdr head;
+		struct genlmsghdr genl;
+		struct nlattr attr;
+		uint8_t data[16];
+	} msg = {
+		.head = {.nlmsg_type = q->family,
+			.nlmsg_flags = NLM_F_REQUEST | (q->list ? NLM_F_DUMP : 0),
+			.nlmsg_seq = q->family},
+		.genl = {.cmd = q->command, .version = 1},
+		.attr = {.nla_type = q->type, .nla_len = (uint16_t)(NLA_HDRLEN + q->size)},
 	};
-	struct nlmsghdr head;
-	ssize_t n;
+
+	memcpy(msg.data, q->data, q->size);
+	msg.head.nlmsg_len = (uint32_t)(sizeof(msg) - sizeof(msg.data) + NLA_ALIGN(q->size));
+	return send(fd, &msg, msg.head.nlmsg_len, 0) < 0 ? -errno : 0;
+}
+
+/* One message. @return 1: another one is to come; 0: that was the last; or a negative errno */
+static int
+look_at(const uint8_t *msg, const struct nlmsghdr *head, const struct question *q, struct wanted *w)
+{
+	const void *found;
 	int err;
 
-	memcpy(q.data, data, size);
-	q.head.nlmsg_len = (uint32_t)(offsetof(struct question, data) + NLA_ALIGN(size));
-	if (send(fd, &q, q.head.nlmsg_len, 0) < 0)
-		return -errno;
-	n = recv(fd, answer, ANSWER_MAX, 0);
-	if (n < 0)
-		return -errno;
-	if ((size_t)n < sizeof(head))
-		return -EBADMSG;
-	memcpy(&head, answer, sizeof(head));
-	if (head.nlmsg_len > (size_t)n || head.nlmsg_seq != q.head.nlmsg_seq)
-		return -EBADMSG;
-	if (head.nlmsg_type != NLMSG_ERROR)
-		return (int)head.nlmsg_len;
-	if (head.nlmsg_len < NLMSG_LENGTH(sizeof(err)))
-		return -EBADMSG;
-	memcpy(&err, answer + NLMSG_HDRLEN, sizeof(err));
-	return err < 0 ? err : -EBADMSG;
+	if (head->nlmsg_type == NLMSG_DONE)
+		return 0;
+	if (head->nlmsg_type == NLMSG_ERROR) {
+		if (head->nlmsg_len < NLMSG_LENGTH(sizeof(err)))
+			return -EBADMSG;
+		memcpy(&err, msg + NLMSG_HDRLEN, sizeof(err));
+		return err < 0 ? err : -EBADMSG;
+	}
+	found = slabio_xdp_device_attr(msg, head->nlmsg_len, w->type, w->size);
+	if (found != NULL) {
+		memcpy(w->value, found, w->size);
+		w->n++;
+	}
+	return q->list;
 }
 
 static int
-features(int fd, uint32_t ifindex, uint64_t *xsk)
+ask(int fd, const struct question *q, struct wanted *w)
 {
 	uint8_t answer[ANSWER_MAX];
-	const void *found;
-	uint16_t family;
-	int len = ask(fd, GENL_ID_CTRL, CTRL_CMD_GETFAMILY, CTRL_ATTR_FAMILY_NAME, "netdev",
-		sizeof("netdev"), answer);
+	int ret = send_question(fd, q);
+	struct nlmsghdr head;
 
-	if (len < 0)
-		return len;
-	found = slabio_xdp_device_attr(answer, (size_t)len, CTRL_ATTR_FAMILY_ID, sizeof(family));
-	if (found == NULL)
-		return -EBADMSG;
-	memcpy(&family, found, sizeof(family));
-	len = ask(fd, family, NETDEV_GET, NETDEV_IFINDEX, &ifindex, sizeof(ifindex), answer);
-	if (len < 0)
-		return len;
-	found = slabio_xdp_device_attr(answer, (size_t)len, NETDEV_XSK_FEATURES, sizeof(*xsk));
-	if (found == NULL)
-		return -EOPNOTSUPP;
-	memcpy(xsk, found, sizeof(*xsk));
-	return 0;
+	if (ret != 0)
+		return ret;
+	for (;;) {
+		const ssize_t n = recv(fd, answer, sizeof(answer), 0);
+		size_t at = 0, len = n > 0 ? (size_t)n : 0;
+
+		if (n < 0)
+			return -errno;
+		do {
+			if (len - at < sizeof(head))
+				return -EBADMSG;
+			memcpy(&head, answer + at, sizeof(head));
+			if (head.nlmsg_len < sizeof(head) || head.nlmsg_len > len - at ||
+				head.nlmsg_seq != q->family)
+				return -EBADMSG;
+			ret = look_at(answer + at, &head, q, w);
+			if (ret <= 0)
+				return ret;
+			at += NLMSG_ALIGN(head.nlmsg_len);
+		} while (at < len);
+	}
 }
 
-int
-slabio_xdp_device_sums(int ifindex)
+static int
+ask_netdev(int fd, struct question *q, struct wanted *w)
+{
+	const struct question which = {.family = GENL_ID_CTRL,
+		.command = CTRL_CMD_GETFAMILY,
+		.type = CTRL_ATTR_FAMILY_NAME,
+		.size = sizeof("netdev"),
+		.data = "netdev"};
+	struct wanted family = {
+		.type = CTRL_ATTR_FAMILY_ID, .size = sizeof(q->family), .value = &q->family};
+	int ret = ask(fd, &which, &family);
+
+	if (ret == 0 && family.n == 0)
+		ret = -EBADMSG;
+	return ret != 0 ? ret : ask(fd, q, w);
+}
+
+/* Asks about an interface, by number. @return how many messages had what was wanted; -errno */
+static int
+ask_about(int ifindex, uint8_t command, bool list, uint16_t type, struct wanted *w)
 {
 	const struct timeval limit = {.tv_sec = ANSWER_SECONDS};
+	const uint32_t index = (uint32_t)ifindex;
+	struct question q = {.command = command,
+		.list = list,
+		.type = type,
+		.size = sizeof(index),
+		.data = &index};
 	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_GENERIC);
-	uint64_t xsk = 0;
 	int ret;
 
 	if (fd < 0)
 		return -errno;
 	ret = setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) == 0
-		      ? features(fd, (uint32_t)ifindex, &xsk)
+		      ? ask_netdev(fd, &q, w)
 		      : -errno;
 	close(fd);
-	return ret != 0 ? ret : (xsk & XSK_TX_CHECKSUM) != 0;
+	return ret != 0 ? ret : (int)w->n;
+}
+
+int
+slabio_xdp_device_sums(int ifindex)
+{
+	uint64_t xsk = 0;
+	struct wanted features = {.type = NETDEV_XSK_FEATURES, .size = sizeof(xsk), .value = &xsk};
+	int n = ask_about(ifindex, NETDEV_GET, false, NETDEV_IFINDEX, &features);
+
+	if (n <= 0)
+		return n < 0 ? n : -EOPNOTSUPP;
+	return (xsk & XSK_TX_CHECKSUM) != 0;
+}
+
+int
+slabio_xdp_device_napi(int ifindex, uint32_t *id)
+{
+	struct wanted instance = {.type = NETDEV_NAPI_ID, .size = sizeof(*id), .value = id};
+	int n = ask_about(ifindex, NETDEV_NAPI_GET, true, NETDEV_NAPI_IFINDEX, &instance);
+
+	if (n <= 0)
+		return n < 0 ? n : -ENOENT;
+	return n == 1 ? 0 : -E2BIG;
 }

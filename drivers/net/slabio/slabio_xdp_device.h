@@ -7,19 +7,27 @@
 
 /**
  * @file
- * What the kernel says that an interface's driver can do for AF_XDP sockets in zero-copy mode
- * (family "netdev" of generic netlink, since Linux 6.3; transmit metadata since 6.8).
+ * What the kernel says of an interface's driver (family "netdev" of generic netlink, since Linux
+ * 6.3; transmit metadata and NAPI instances since 6.8).
  */
 
 #include <stddef.h>
 #include <stdint.h>
 
 /**
- * Whether it fills in checksums of packets sent in zero-copy mode.
+ * Whether the driver fills in checksums of packets sent in zero-copy mode.
  *
  * @return 1, 0, or a negative errno: the kernel does not say
  */
 int slabio_xdp_device_sums(int ifindex);
+
+/**
+ * The number of the interface's NAPI instance.
+ *
+ * @return 0; -ENOENT if it has none, -E2BIG if it has several, another negative errno: the kernel
+ *         does not say
+ */
+int slabio_xdp_device_napi(int ifindex, uint32_t *id);
 
 /**
  * An attribute of a generic netlink message.
