@@ -272,7 +272,7 @@ struct scene {
 	struct sio_pool *pool;
 	struct sio_rbuff *ring;
 	char pool_name[SIO_NAME_LEN], ring_name[SIO_NAME_LEN];
-	pid_t pids[WORKERS_MAX + 1]; /* the last one started dies */
+	pid_t pids[WORKERS_MAX + 1]; /* not waited for yet; the last one started dies */
 	unsigned int n;
 };
 
@@ -306,14 +306,21 @@ scene_open(struct scene *s, bool exact)
 	return sio_rbuff_create(&ring, &s->ring);
 }
 
+/* Once waited for, its id may be another process's: it is no longer in the list. */
+static void
+kill_last(struct scene *s)
+{
+	pid_t pid = s->pids[--s->n];
+
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+}
+
 static void
 scene_close(struct scene *s)
 {
-	for (unsigned int i = 0; i < s->n; i++)
-		if (s->pids[i] > 0) {
-			kill(s->pids[i], SIGKILL);
-			waitpid(s->pids[i], NULL, 0);
-		}
+	while (s->n > 0)
+		kill_last(s);
 	if (s->ring != NULL)
 		sio_rbuff_destroy(s->ring);
 	if (s->pool != NULL)
@@ -339,7 +346,11 @@ start(struct scene *s, const struct job *job, bool dies)
 		return -errno;
 	s->pids[s->n++] = pid;
 	while (atomic_load_explicit(&shared->ready, memory_order_acquire) < s->n) {
-		if (sio_now_ns() > until || waitpid(pid, NULL, WNOHANG) == pid)
+		if (waitpid(pid, NULL, WNOHANG) == pid) {
+			s->n--;
+			return -ECHILD;
+		}
+		if (sio_now_ns() > until)
 			return -ECHILD;
 		usleep(200);
 	}
@@ -389,8 +400,7 @@ windows(struct scene *s, const struct job *job, struct sio_recover_report *repor
 	uint64_t now;
 	int ret;
 
-	kill(s->pids[--s->n], SIGKILL);
-	waitpid(s->pids[s->n], NULL, 0);
+	kill_last(s);
 	usleep(REST_US);
 	tell(job, NEAR);
 	bench_first(false);
