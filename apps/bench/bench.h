@@ -161,6 +161,8 @@ extern unsigned int bench_lcores; /* all: those beyond bench_cpus share a CPU wi
 void bench_team_init(void);
 /* EAL's number of an lcore of the list. */
 unsigned int bench_lcore_id(unsigned int i);
+/* Moves the calling thread to that lcore's CPU. Returns 0 or a negative errno. */
+int bench_pin(unsigned int i);
 
 struct bench_team;
 

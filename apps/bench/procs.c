@@ -9,7 +9,6 @@
  */
 
 #include <errno.h>
-#include <sched.h>
 #include <stdatomic.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -18,7 +17,6 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include <rte_lcore.h>
 #include <rte_pause.h>
 #include <slabio/pool.h>
 #include <slabio/rbuff.h>
@@ -140,14 +138,6 @@ consume(struct sio_pool *pool, struct sio_rbuff *ring, unsigned int bulk, uint64
 }
 
 static int
-pin(unsigned int me)
-{
-	cpu_set_t set = rte_lcore_cpuset(bench_lcore_id(me));
-
-	return sched_setaffinity(0, sizeof(set), &set);
-}
-
-static int
 attach(const struct job *job, unsigned int me, struct sio_pool **pool, struct sio_rbuff **ring)
 {
 	const struct sio_pool_attach_opts opts = {.sz = sizeof(opts), .no_payload = true};
@@ -171,7 +161,7 @@ child(const struct job *job, unsigned int me)
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	alarm(LIMIT_SECONDS);
-	if (pin(me) != 0 || attach(job, me, &pool, &ring) != 0)
+	if (bench_pin(me) != 0 || attach(job, me, &pool, &ring) != 0)
 		return 1;
 	deadline = meet(job);
 	began = sio_now_ns();

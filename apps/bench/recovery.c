@@ -18,7 +18,6 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -28,7 +27,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include <rte_cycles.h>
-#include <rte_lcore.h>
 #include <rte_log.h>
 #include <rte_pause.h>
 #include <slabio/pool.h>
@@ -115,14 +113,6 @@ static struct shared *shared;
 
 /* ---- those who go on ---- */
 
-static int
-pin(unsigned int lcore)
-{
-	cpu_set_t set = rte_lcore_cpuset(bench_lcore_id(lcore));
-
-	return sched_setaffinity(0, sizeof(set), &set);
-}
-
 static bool
 burst(struct sio_pool *pool, enum burst kind, uint32_t *handles, unsigned int *n, bool *up)
 {
@@ -202,7 +192,7 @@ worker(const char *pool_name, unsigned int me, enum burst kind)
 	const struct sio_pool_attach_opts opts = {.sz = sizeof(opts), .no_payload = true};
 	struct sio_pool *pool;
 
-	if (pin(me + 1) != 0 || sio_pool_attach(pool_name, &opts, &pool) != 0)
+	if (bench_pin(me + 1) != 0 || sio_pool_attach(pool_name, &opts, &pool) != 0)
 		return 1;
 	/* release: partner is the parent's acquire */
 	atomic_fetch_add_explicit(&shared->ready, 1, memory_order_release);
@@ -243,7 +233,7 @@ victim(const char *pool_name, const char *ring_name)
 	pthread_barrier_t met;
 	pthread_t thread;
 
-	if (pin(0) != 0 || sio_pool_attach(pool_name, &opts, &pool) != 0 ||
+	if (bench_pin(0) != 0 || sio_pool_attach(pool_name, &opts, &pool) != 0 ||
 		sio_rbuff_attach_blocks(ring_name, SIO_RBUFF_PRODUCER, pool, &ring) != 0 ||
 		sio_pool_take(pool, handles, HELD) != 0)
 		return 1;

@@ -42,6 +42,14 @@ bench_lcore_id(unsigned int i)
 	return lcore_ids[i];
 }
 
+int
+bench_pin(unsigned int i)
+{
+	rte_cpuset_t set = rte_lcore_cpuset(bench_lcore_id(i));
+
+	return sched_setaffinity(0, sizeof(set), &set) == 0 ? 0 : -errno;
+}
+
 static bool
 listed(unsigned int id)
 {
