@@ -88,6 +88,14 @@ struct shared {
 	} worker[WORKERS_MAX];
 };
 
+struct round {
+	bool exact;
+	enum burst burst;
+	unsigned int workers;  /* those who go on */
+	struct shared *shared; /* between processes; holds afterwards what each of them noted */
+	struct sio_recover_report report; /* a result */
+};
+
 /* What is compared with the control. */
 enum view { IN_ALL, WHILE_RUNNING, VIEWS };
 
@@ -97,19 +105,14 @@ static const char *const part_names[] = {"p50", "p99", "p99.9", "p99.99"};
 #define BAR_PART 2
 
 struct job {
-	bool exact;
-	enum burst burst;
-	unsigned int workers;
+	struct round round;
 	/* results of a run of several rounds */
 	struct histogram histogram[WINDOWS];
 	double control[PARTS]; /* ns */
 	double part[VIEWS][PARTS];
 	double ns;	 /* of one recovery */
 	uint64_t failed; /* bursts that found too few blocks */
-	struct sio_recover_report report;
 };
-
-static struct shared *shared;
 
 /* ---- those who go on ---- */
 
@@ -134,11 +137,11 @@ burst(struct sio_pool *pool, enum burst kind, uint32_t *handles, unsigned int *n
 }
 
 /*
- * Another window has begun. What that costs is not of the windows' bursts: system calls and page faults are
- * before the first one of a round and after the last one.
+ * Another window has begun. What that costs is not of the windows' bursts: system calls and page
+ * faults are before the first one of a round and after the last one.
  */
 static void
-turn(unsigned int me, unsigned int now)
+turn(struct shared *shared, unsigned int me, unsigned int now)
 {
 	struct histogram *histogram = shared->worker[me].histogram;
 
@@ -156,7 +159,7 @@ turn(unsigned int me, unsigned int now)
 }
 
 static void
-work(struct sio_pool *pool, unsigned int me, enum burst kind)
+work(struct shared *shared, struct sio_pool *pool, unsigned int me, enum burst kind)
 {
 	struct histogram *histogram = shared->worker[me].histogram;
 	unsigned int n = 0, window = REST, settle = 0, now;
@@ -167,7 +170,7 @@ work(struct sio_pool *pool, unsigned int me, enum burst kind)
 	while (!atomic_load_explicit(&shared->stop, memory_order_acquire)) {
 		now = atomic_load_explicit(&shared->window, memory_order_acquire);
 		if (now != window) {
-			turn(me, now);
+			turn(shared, me, now);
 			window = now;
 			settle = SETTLE;
 		}
@@ -181,13 +184,13 @@ work(struct sio_pool *pool, unsigned int me, enum burst kind)
 			histogram_add(&histogram[window], took);
 	}
 	if (window != REST)
-		turn(me, REST);
+		turn(shared, me, REST);
 	if (n > 0)
 		sio_pool_give(pool, handles, n);
 }
 
 static int
-worker(const char *pool_name, unsigned int me, enum burst kind)
+worker(struct shared *shared, const char *pool_name, unsigned int me, enum burst kind)
 {
 	const struct sio_pool_attach_opts opts = {.sz = sizeof(opts), .no_payload = true};
 	struct sio_pool *pool;
@@ -196,7 +199,7 @@ worker(const char *pool_name, unsigned int me, enum burst kind)
 		return 1;
 	/* release: partner is the parent's acquire */
 	atomic_fetch_add_explicit(&shared->ready, 1, memory_order_release);
-	work(pool, me, kind);
+	work(shared, pool, me, kind);
 	sio_pool_detach(pool);
 	return 0;
 }
@@ -222,7 +225,7 @@ keep_some(void *arg)
 }
 
 static int
-victim(const char *pool_name, const char *ring_name)
+victim(struct shared *shared, const char *pool_name, const char *ring_name)
 {
 	const struct sio_pool_attach_opts opts = {.sz = sizeof(opts), .no_payload = true};
 	static uint32_t handles[HELD];
@@ -253,7 +256,6 @@ victim(const char *pool_name, const char *ring_name)
 	atomic_fetch_add_explicit(&shared->ready, 1, memory_order_release);
 	for (;;)
 		pause();
-	return 1;
 }
 
 /* ---- a round ---- */
@@ -319,7 +321,7 @@ scene_close(struct scene *s)
 
 /* Starts another one and waits until it is at work. */
 static int
-start(struct scene *s, const struct job *job, bool dies)
+start(struct scene *s, const struct round *round, bool dies)
 {
 	const uint64_t until = sio_now_ns() + LIMIT_SECONDS * UINT64_C(1000000000);
 	pid_t pid;
@@ -329,13 +331,13 @@ start(struct scene *s, const struct job *job, bool dies)
 	if (pid == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		alarm(LIMIT_SECONDS);
-		_exit(dies ? victim(s->pool_name, s->ring_name)
-			   : worker(s->pool_name, s->n, job->burst));
+		_exit(dies ? victim(round->shared, s->pool_name, s->ring_name)
+			   : worker(round->shared, s->pool_name, s->n, round->burst));
 	}
 	if (pid < 0)
 		return -errno;
 	s->pids[s->n++] = pid;
-	while (atomic_load_explicit(&shared->ready, memory_order_acquire) < s->n) {
+	while (atomic_load_explicit(&round->shared->ready, memory_order_acquire) < s->n) {
 		if (waitpid(pid, NULL, WNOHANG) == pid) {
 			s->n--;
 			return -ECHILD;
@@ -348,19 +350,19 @@ start(struct scene *s, const struct job *job, bool dies)
 }
 
 static int
-start_all(struct scene *s, const struct job *job)
+start_all(struct scene *s, const struct round *round)
 {
 	int ret = 0;
 
-	for (unsigned int i = 0; i < job->workers && ret == 0; i++)
-		ret = start(s, job, false);
-	return ret == 0 ? start(s, job, true) : ret;
+	for (unsigned int i = 0; i < round->workers && ret == 0; i++)
+		ret = start(s, round, false);
+	return ret == 0 ? start(s, round, true) : ret;
 }
 
 static void
-enter(enum window window)
+enter(const struct round *round, enum window window)
 {
-	atomic_store_explicit(&shared->window, window, memory_order_release);
+	atomic_store_explicit(&round->shared->window, window, memory_order_release);
 }
 
 static void
@@ -372,44 +374,45 @@ busy_until(uint64_t ns)
 
 /* The others are told, and know: each of them has a CPU just now. Or they have none for long. */
 static void
-tell(const struct job *job, enum window window)
+tell(const struct round *round, enum window window)
 {
 	uint64_t until = sio_now_ns() + NEAR_NS;
 	unsigned int n = 0;
 
-	enter(window);
-	while (n < job->workers && sio_now_ns() < until)
-		if (atomic_load_explicit(&shared->worker[n].window, memory_order_acquire) == window)
+	enter(round, window);
+	while (n < round->workers && sio_now_ns() < until)
+		if (atomic_load_explicit(&round->shared->worker[n].window, memory_order_acquire) ==
+			window)
 			n++;
 }
 
 /* The others take note before this one recovers, while it does, and after. */
 static int
-windows(struct scene *s, const struct job *job, struct sio_recover_report *report)
+windows(struct scene *s, struct round *round)
 {
 	uint64_t now;
 	int ret;
 
 	kill_last(s);
 	usleep(REST_US);
-	tell(job, NEAR);
+	tell(round, NEAR);
 	bench_first(false);
-	tell(job, READY);
-	enter(CONTROL);
+	tell(round, READY);
+	enter(round, CONTROL);
 	busy_until(sio_now_ns() + WINDOW_NS);
-	tell(job, READY);
+	tell(round, READY);
 	now = sio_now_ns();
-	enter(DURING);
-	ret = sio_pool_recover(s->pool, report);
-	enter(AFTER);
+	enter(round, DURING);
+	ret = sio_pool_recover(s->pool, &round->report);
+	enter(round, AFTER);
 	busy_until(now + WINDOW_NS);
-	enter(REST);
+	enter(round, REST);
 	bench_as_others();
 	return ret;
 }
 
 static int
-stop_all(struct scene *s)
+stop_all(struct scene *s, struct shared *shared)
 {
 	int status, ret = 0;
 
@@ -424,8 +427,9 @@ stop_all(struct scene *s)
 
 /* What was queued arrives; all is free but what a conservative pool cannot know of. */
 static int
-conserved(struct scene *s, const struct job *job, const struct sio_recover_report *first)
+conserved(struct scene *s, const struct round *round)
 {
+	const struct sio_recover_report *first = &round->report;
 	static struct sio_desc desc[QUEUED];
 	static uint32_t handles[QUEUED];
 	struct sio_recover_report report;
@@ -443,8 +447,8 @@ conserved(struct scene *s, const struct job *job, const struct sio_recover_repor
 	}
 	if (sio_pool_recover(s->pool, &report) == 0 && n == (int)QUEUED &&
 		first->dead_members == 1 && first->left == 0 &&
-		first->blocks_hands == (job->exact ? hands : 0) &&
-		report.quarantined == (job->exact ? 0 : hands) &&
+		first->blocks_hands == (round->exact ? hands : 0) &&
+		report.quarantined == (round->exact ? 0 : hands) &&
 		sio_pool_free_count(s->pool) == BLOCKS - report.quarantined)
 		return 0;
 	bench_conserved = false;
@@ -456,58 +460,58 @@ conserved(struct scene *s, const struct job *job, const struct sio_recover_repor
 }
 
 static int
-one_round(struct job *job)
+one_round(struct round *round)
 {
-	struct sio_recover_report report = {0};
 	struct scene s = {0};
 	int ret;
 
-	memset(shared, 0, sizeof(*shared));
-	enter(REST);
-	ret = scene_open(&s, job->exact);
+	memset(round->shared, 0, sizeof(*round->shared));
+	memset(&round->report, 0, sizeof(round->report));
+	enter(round, REST);
+	ret = scene_open(&s, round->exact);
 	if (ret == 0)
-		ret = start_all(&s, job);
+		ret = start_all(&s, round);
 	if (ret == 0)
-		ret = windows(&s, job, &report);
+		ret = windows(&s, round);
 	if (ret == 0)
-		ret = stop_all(&s);
+		ret = stop_all(&s, round->shared);
 	if (ret == 0)
-		ret = conserved(&s, job, &report);
+		ret = conserved(&s, round);
 	else
 		bench_error("recovery: %s", strerror(-ret));
 	scene_close(&s);
-	job->report = report;
 	return ret;
 }
 
 /* True if all of the others had a CPU at some time of each window. */
 static bool
-all_worked(const struct job *job)
+all_worked(const struct round *round)
 {
-	for (unsigned int i = 0; i < job->workers; i++)
+	for (unsigned int i = 0; i < round->workers; i++)
 		for (unsigned int w = 0; w < WINDOWS; w++)
-			if (histogram_part(&shared->worker[i].histogram[w], 1) == 0)
+			if (histogram_part(&round->shared->worker[i].histogram[w], 1) == 0)
 				return false;
 	return true;
 }
 
 /*
- * A round that is worth something: in which no other program had a CPU; else again, a few times. One
- * that says nothing at all does not count.
+ * A round that is worth something: in which no other program had a CPU; else again, a few times.
+ * One that says nothing at all does not count.
  */
 static int
 quiet_round(struct job *job, unsigned int *again, unsigned int *disturbed)
 {
+	struct round *round = &job->round;
 	unsigned int idle = 0;
 	bool worked;
 	int ret;
 
 	for (;;) {
 		bench_lost = 0;
-		ret = one_round(job);
+		ret = one_round(round);
 		if (ret != 0)
 			return ret;
-		worked = all_worked(job);
+		worked = all_worked(round);
 		if (worked && (bench_lost <= BENCH_LOST_TOLERATED || *again == 0))
 			break;
 		if (!worked && ++idle == IDLE_MAX)
@@ -515,10 +519,10 @@ quiet_round(struct job *job, unsigned int *again, unsigned int *disturbed)
 		*again -= worked;
 	}
 	*disturbed += bench_lost > BENCH_LOST_TOLERATED;
-	for (unsigned int i = 0; i < job->workers; i++) {
+	for (unsigned int i = 0; i < round->workers; i++) {
 		for (unsigned int w = 0; w < WINDOWS; w++)
-			histogram_sum(&job->histogram[w], &shared->worker[i].histogram[w]);
-		job->failed += shared->worker[i].failed;
+			histogram_sum(&job->histogram[w], &round->shared->worker[i].histogram[w]);
+		job->failed += round->shared->worker[i].failed;
 	}
 	return 0;
 }
@@ -541,7 +545,7 @@ run(struct job *job, unsigned int rounds, unsigned int *disturbed)
 	memset(job->histogram, 0, sizeof(job->histogram));
 	for (unsigned int i = 0; i < rounds && ret == 0; i++) {
 		ret = quiet_round(job, &again, disturbed);
-		ns[i] = (double)job->report.ns;
+		ns[i] = (double)job->round.report.ns;
 	}
 	if (ret != 0)
 		return ret;
@@ -577,6 +581,12 @@ spread_of(const double *values, unsigned int n)
 	return bench_spread_of(copy, n);
 }
 
+static const char *
+kind_of(const struct job *job)
+{
+	return job->round.exact ? "exact" : "conservative";
+}
+
 static void
 result(const struct job *job, const struct series *s, const char *pattern, const double *subject,
 	const double *rival, const char *name, double bar)
@@ -584,7 +594,7 @@ result(const struct job *job, const struct series *s, const char *pattern, const
 	const unsigned int pairs = pairs_wanted();
 	struct bench_result r = {
 		.of = {.suite = "recovery",
-			.lcores = job->workers,
+			.lcores = job->round.workers,
 			.bulk = BULK,
 			.size = BLOCK_SIZE,
 			.unit = BENCH_NS,
@@ -595,7 +605,7 @@ result(const struct job *job, const struct series *s, const char *pattern, const
 	double ratio[BENCH_PAIRS_MAX];
 
 	snprintf(r.of.pattern, sizeof(r.of.pattern), "%s", pattern);
-	snprintf(r.of.subject, sizeof(r.of.subject), "%s", job->exact ? "exact" : "conservative");
+	snprintf(r.of.subject, sizeof(r.of.subject), "%s", kind_of(job));
 	snprintf(r.of.rival, sizeof(r.of.rival), "%s", name);
 	for (unsigned int i = 0; i < pairs; i++)
 		ratio[i] = rival[i] / subject[i];
@@ -612,7 +622,7 @@ fact(const struct job *job, const char *what, double value)
 	struct bench_spread spread = {value, value, value};
 	char name[BENCH_NAME_LEN];
 
-	snprintf(name, sizeof(name), "%s: %s", job->exact ? "exact" : "conservative", what);
+	snprintf(name, sizeof(name), "%s: %s", kind_of(job), what);
 	bench_report_fact("recovery", name, "", spread, 0);
 }
 
@@ -624,22 +634,22 @@ report_time(const struct job *job, const struct series *s)
 	for (unsigned int i = 0; i < BENCH_PAIRS_MAX; i++)
 		bar[i] = BAR_NS;
 	result(job, s, "recover", s->ns, bar, "50 ms", 1);
-	fact(job, "free blocks of its shards", job->report.blocks_shards);
-	fact(job, "blocks in its hands, free again", job->report.blocks_hands);
-	fact(job, "blocks queued in its ring, saved", job->report.queued);
-	fact(job, "blocks in quarantine", job->report.quarantined);
+	fact(job, "free blocks of its shards", job->round.report.blocks_shards);
+	fact(job, "blocks in its hands, free again", job->round.report.blocks_hands);
+	fact(job, "blocks queued in its ring, saved", job->round.report.queued);
+	fact(job, "blocks in quarantine", job->round.report.quarantined);
 	fact(job, "bursts that found no blocks", (double)job->failed);
 }
 
 static int
-measure(bool exact, enum burst burst)
+measure(struct shared *shared, bool exact, enum burst burst)
 {
-	struct job job = {.exact = exact, .burst = burst};
+	struct job job = {.round = {.exact = exact, .burst = burst, .shared = shared}};
 	static struct series s;
 	char pattern[BENCH_NAME_LEN];
 	int ret = 0;
 
-	job.workers = RTE_MIN(bench_cpus - 1, WORKERS_MAX);
+	job.round.workers = RTE_MIN(bench_cpus - 1, WORKERS_MAX);
 	s.disturbed = 0;
 	/* one more, of one round: it warms up */
 	for (unsigned int i = 0; i <= pairs_wanted() && ret == 0; i++) {
@@ -680,6 +690,7 @@ measure(bool exact, enum burst burst)
 int
 bench_recovery(void)
 {
+	struct shared *shared;
 	int ret = 0;
 
 	if (bench_cpus < 2) {
@@ -697,9 +708,9 @@ bench_recovery(void)
 			exact ? "a member of an exact pool dies with 65536 blocks: bursts of the "
 				"others meanwhile"
 			      : "a member of a conservative pool dies with 65536 blocks");
-		ret = measure(exact, GETPUT);
+		ret = measure(shared, exact, GETPUT);
 		if (ret == 0 && (exact || bench_options.preset != BENCH_SHORT))
-			ret = measure(exact, SWINGS);
+			ret = measure(shared, exact, SWINGS);
 	}
 	munmap(shared, sizeof(*shared));
 	return ret;
