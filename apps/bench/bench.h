@@ -18,7 +18,8 @@
  *     ring.c      rbuff against rte_ring
  *     procs.c     the libslabio pool between processes
  *     members.c   processes that are members of a mempool's pool meanwhile
- *     recovery.c  what the recovery of a dead member costs those who work on
+ *     recovery.c  what the recovery of a dead member costs those who work on; recovery.h says how it
+ *                 is split further
  *     bars.c      the figures that the design asks for
  *     output.c    terminal, JSON and CSV
  *     plot.c      gnuplot
