@@ -228,15 +228,16 @@ summary(struct sio_pool *pool, const struct queue *q, bool exact)
 }
 
 static int
-usage(const char *program)
+usage(FILE *to, const char *program)
 {
-	fprintf(stderr,
+	fprintf(to,
 		"usage: %s [--conservative] [--kills N] [--ms MILLISECONDS]\n"
 		"  --conservative  on a pool without holder words: what the dead had stays out\n"
 		"  --kills N       receivers, one after the other, each killed; default 5\n"
-		"  --ms MS         time until each is killed; default 50\n",
+		"  --ms MS         time until each is killed; default 50\n"
+		"  --help          this text\n",
 		program);
-	return 2;
+	return to == stdout ? 0 : 2;
 }
 
 int
@@ -246,6 +247,7 @@ main(int argc, char **argv)
 		{"conservative", no_argument, NULL, 'c'},
 		{"kills", required_argument, NULL, 'k'},
 		{"ms", required_argument, NULL, 'm'},
+		{"help", no_argument, NULL, 'h'},
 		{NULL, 0, NULL, 0},
 	};
 	struct sio_pool_opts opts = {
@@ -269,10 +271,10 @@ main(int argc, char **argv)
 		else if (opt == 'm')
 			ms = strtoul(optarg, NULL, 10);
 		else
-			return usage(argv[0]);
+			return usage(opt == 'h' ? stdout : stderr, argv[0]);
 	}
 	if (optind < argc || kills < 1 || kills > 1000 || ms < 1 || ms > 60000)
-		return usage(argv[0]);
+		return usage(stderr, argv[0]);
 	q = mmap(NULL, sizeof(*q), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	ret = q == MAP_FAILED ? -errno : sio_pool_create(&opts, &pool);
 	if (ret != 0) {

@@ -52,7 +52,7 @@ usage(FILE *out)
 		"0)\n"
 		"  --help\n"
 		"Exit status: 0 told to go, 1 could not start, 2 usage, 3 slabio-l2fwd is gone,\n"
-		"4 slabio-l2fwd broke the rules of the rings.\n",
+		"4 a descriptor or a ring broke the rules.\n",
 		worker_program, worker_synopsis);
 }
 
