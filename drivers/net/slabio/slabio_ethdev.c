@@ -319,7 +319,7 @@ slabio_rx_queue_release(struct rte_eth_dev *eth, uint16_t queue)
 
 	if (q == NULL || rte_eal_process_type() != RTE_PROC_PRIMARY)
 		return;
-	be = slabio_backend(eth->data->dev_private);
+	be = backend_of(eth);
 	if (be->rx_queue_release != NULL)
 		be->rx_queue_release(q);
 	q->in_use = false;

@@ -84,8 +84,7 @@ struct slabio_xdp_tx_meta {
 	uint32_t pad;
 	uint64_t launch_time;
 };
-_Static_assert(
-	sizeof(struct slabio_xdp_tx_meta) == 24 && sizeof(struct slabio_xdp_tx_meta) % 8 == 0,
+_Static_assert(sizeof(struct slabio_xdp_tx_meta) % 8 == 0,
 	"the kernel takes metadata of whole words of 8 bytes");
 
 /* what the kernel leaves free before a packet in each frame */
