@@ -39,6 +39,7 @@ struct place {
 };
 
 static struct place place;
+static bool eal_ended;
 
 static int
 data_open(struct place *p, struct session *s, uint64_t base)
@@ -115,6 +116,32 @@ place_close(struct session *s)
 	s->place = NULL;
 }
 
+static void
+eal_end(void)
+{
+	if (eal_ended)
+		return;
+	eal_ended = true;
+	/* EAL would complain of external memory that this process had no need to attach */
+	rte_log_set_level(RTE_LOGTYPE_EAL, RTE_LOG_CRIT);
+	rte_eal_cleanup();
+}
+
+/*
+ * Beside EAL's locks on its files no new primary starts. A dead primary may have had locks in EAL's
+ * memory: then only the kernel can clean up.
+ */
+bool
+place_end(const struct session *s)
+{
+	if (!session_owner_lives(s)) {
+		eal_ended = true;
+		return false;
+	}
+	eal_end();
+	return true;
+}
+
 int
 place_ring(struct session *s, const char *name, enum sio_rbuff_role role, struct sio_rbuff **ring)
 {
@@ -166,11 +193,6 @@ main(int argc, char **argv)
 	} else {
 		ret = worker_run(argc, argv);
 	}
-	/* beside a dead primary, which may have had locks of EAL, the kernel cleans up */
-	if (ret == WORKER_EXIT_GONE)
-		return ret;
-	/* EAL would complain of external memory that this process had no need to attach */
-	rte_log_set_level(RTE_LOGTYPE_EAL, RTE_LOG_CRIT);
-	rte_eal_cleanup();
+	eal_end();
 	return ret;
 }

@@ -5,19 +5,38 @@
 /*
  * What is left of a killed instance that EAL minds. Its EAL workers end by themselves once they see
  * it dead, within half a second; until then they have locks on files of EAL under which a new
- * primary does not start. So these are waited for, before EAL is told anything.
+ * primary does not start. So these are waited for, before EAL is told anything. They do not leave
+ * the control segment beside a dead primary: they are its members until they end.
  */
 
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <unistd.h>
 
 #include "l2fwd.h"
 
 #define LEAVE_NS (5 * NS_IN_S)
 #define RETRY_US 5000
+#define CLOSE_MS 200
 
-/* @return pid of a living EAL worker; 0: there is none */
+/*
+ * A process that dies closes its files in no order that is known here: EAL's locks may outlive what
+ * said that the member was alive, for moments. The pid may be another's by now: no wait for long.
+ */
+static void
+wait_for_files(int pid)
+{
+	struct pollfd process = {.fd = pidfd_open(pid, 0), .events = POLLIN};
+
+	if (process.fd < 0)
+		return;
+	poll(&process, 1, CLOSE_MS);
+	close(process.fd);
+}
+
+/* @return pid of a living EAL worker; 0: all have ended */
 static int
 eal_worker_left(struct sio_segment *seg, const struct l2fwd_ctl *ctl)
 {
@@ -32,8 +51,9 @@ eal_worker_left(struct sio_segment *seg, const struct l2fwd_ctl *ctl)
 			sio_member_get(seg, SIO_MEMBER_SLOT(member), &info) != 0 ||
 			info.member != member)
 			continue;
-		if (info.state == SIO_MEMBER_LIVE || info.state == SIO_MEMBER_JOINING)
+		if (info.state != SIO_MEMBER_DEAD)
 			return info.pid;
+		wait_for_files(info.pid);
 	}
 	return 0;
 }

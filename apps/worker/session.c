@@ -252,7 +252,7 @@ session_detach(struct session *s)
 	place_close(s);
 	if (s->data_segment != NULL)
 		sio_segment_detach(s->data_segment);
-	if (s->ctl_segment != NULL)
+	if (s->ctl_segment != NULL && place_end(s))
 		sio_segment_detach(s->ctl_segment);
 	memset(s, 0, sizeof(*s));
 }

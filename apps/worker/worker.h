@@ -105,6 +105,13 @@ extern const enum l2fwd_kind worker_kind;
 /** Finds the packets of s->data_segment. @return 0; a negative errno, with a message on stderr */
 int place_open(struct session *s);
 void place_close(struct session *s);
+/**
+ * What has to end before the control segment is left: by its leaving, l2fwd and a successor of it
+ * take this process for ended.
+ *
+ * @return false: only with the process itself does that end; the kernel then leaves the segment too
+ */
+bool place_end(const struct session *s);
 /** Attaches to a ring of the session. @return as sio_rbuff_attach() */
 int place_ring(
 	struct session *s, const char *name, enum sio_rbuff_role role, struct sio_rbuff **ring);
