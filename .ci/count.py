@@ -75,8 +75,9 @@ def main(path, layer, status):
         else:
             bad = max(bad, 1)
         if result != "SKIP" and result not in GOOD:
-            print(f"text FAILED {name}: {result}; the end of its output:")
-            for line in output(test)[-40:]:
+            print(f"text FAILED {name}: {result}; what failed, and the end of its output:")
+            lines = output(test)
+            for line in [x for x in lines[:-40] if "FAILED" in x][:10] + lines[-40:]:
                 print("text    |", line)
         if skip:
             for reason in reasons(test, found["SKIPPED"]):
