@@ -27,7 +27,7 @@ static void
 row_label(const struct bench_result *r, char *text, size_t len)
 {
 	const struct bench_case *c = &r->of;
-	char size[16] = "";
+	char size[24] = "";
 
 	if (strcmp(c->suite, "ring") == 0)
 		snprintf(size, sizeof(size), ", %u B", c->size);
@@ -41,7 +41,7 @@ row_label(const struct bench_result *r, char *text, size_t len)
 static void
 rows(FILE *out)
 {
-	char label[192];
+	char label[256];
 
 	fprintf(out, "$rows << END\n");
 	for (unsigned int i = 0; i < bench_n_results; i++) {

@@ -239,7 +239,7 @@ put_one(enum kind kind, struct link *link, uint64_t value)
 static inline __attribute__((always_inline)) uint64_t
 get_one(enum kind kind, struct link *link, uint64_t before)
 {
-	uint64_t value;
+	uint64_t value = 0;
 
 	if (kind == LINE)
 		while ((value = atomic_load_explicit(&link->line, memory_order_acquire)) == before)

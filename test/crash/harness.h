@@ -147,7 +147,7 @@ struct crash_sum {
 	uint64_t figure; /**< largest one set */
 	uint64_t quarantined;
 	double seconds;
-	char first[400]; /**< the first fault: point, function, message */
+	char first[480]; /**< the first fault: point, function, message */
 };
 
 /** Limits of all sweeps of this program. */

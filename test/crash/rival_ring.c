@@ -110,7 +110,7 @@ rival_ring_finish(struct crash_scene *s)
 static void
 next_is(struct crash_scene *s, uintptr_t i)
 {
-	void *e;
+	void *e = NULL;
 
 	if (rte_ring_dequeue(ring, &e) != 0)
 		crash_fault(s, CRASH_HUNG, "element %ju does not come", (uintmax_t)i);
@@ -125,7 +125,7 @@ next_is(struct crash_scene *s, uintptr_t i)
 static uintptr_t
 after_consumer(struct crash_scene *s, unsigned int told)
 {
-	void *e;
+	void *e = NULL;
 
 	/* all of its burst is there or nothing: in any case what it was told is not */
 	if (rte_ring_dequeue(ring, &e) != 0)
@@ -140,7 +140,7 @@ after_consumer(struct crash_scene *s, unsigned int told)
 static uintptr_t
 after_producer(struct crash_scene *s, unsigned int told)
 {
-	void *e;
+	void *e = NULL;
 
 	for (uintptr_t i = LAP; i < VICTIMS; i++)
 		next_is(s, i);

@@ -318,7 +318,8 @@ test_members(const char *pool)
 	struct sio_pool *observed;
 	char name[SIO_NAME_LEN];
 
-	snprintf(name, sizeof(name), "dpdk.%s.%s", test_file_prefix(), pool);
+	assert_in_range(snprintf(name, sizeof(name), "dpdk.%s.%s", test_file_prefix(), pool), 1,
+		sizeof(name) - 1);
 	assert_int_equal(sio_pool_attach(name, &opts, &observed), 0);
 	sio_pool_info(observed, &info);
 	sio_pool_detach(observed);
