@@ -27,16 +27,17 @@ align_up(uint64_t value, uint64_t to)
 
 /*
  * Large enough that the depot is visited seldom, small enough that a few magazines per thread are a
- * small part of the pool.
+ * small part of the pool. Large takes weigh more than that: a thread that gathers each of them from
+ * several magazines spends its time with exchanges.
  */
 static uint32_t
-default_magazine_size(uint32_t n_blocks)
+default_magazine_size(uint32_t n_blocks, uint32_t bulk)
 {
-	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-	uint32_t share = n_blocks / (8 * (cpus > 0 ? (uint32_t)cpus : 1));
-	uint32_t size = SIO_MAGAZINE_MIN;
+	long online = sysconf(_SC_NPROCESSORS_ONLN);
+	uint32_t cpus = online > 0 ? (uint32_t)online : 1, share = n_blocks / (8 * cpus);
+	uint32_t most = n_blocks / (2 * cpus), size = SIO_MAGAZINE_MIN;
 
-	while (size < 512 && size * 2 <= share)
+	while (size < 512 && (size * 2 <= share || (size < 2 * (uint64_t)bulk && size * 2 <= most)))
 		size *= 2;
 	return size;
 }
@@ -212,8 +213,8 @@ header_choose(struct sio_pool_hdr *hdr, const struct sio_pool_opts *opts)
 	uint32_t others = opts->n_blocks - opts->contig_size * opts->contig_runs;
 
 	hdr->n_blocks = opts->n_blocks;
-	hdr->magazine_size =
-		opts->magazine_size != 0 ? opts->magazine_size : default_magazine_size(others);
+	hdr->magazine_size = opts->magazine_size != 0 ? opts->magazine_size
+						      : default_magazine_size(others, opts->bulk);
 	hdr->max_shards = opts->max_shards != 0 ? opts->max_shards : DEFAULT_SHARDS;
 	if (opts->flags & SIO_POOL_EXACT)
 		hdr->max_rings = opts->max_rings != 0 ? opts->max_rings : DEFAULT_RINGS;

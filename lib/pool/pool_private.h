@@ -69,6 +69,7 @@ struct sio_pool {
 	bool must_fence;
 	sio_renew_t renew; /**< NULL: none, see sio_pool_set_renew() */
 	void *renew_arg;
+	uint64_t dry_ns; /**< see sio_pool_set_dry_time() */
 	struct sio_shard *shards;
 	_Atomic uint64_t *hints[2]; /**< SIO_HINT_... */
 	_Atomic uint64_t *holders;

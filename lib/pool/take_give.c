@@ -234,7 +234,7 @@ own_balance(const struct sio_local *local)
 
 /*
  * There were no more than that many free blocks, this thread's included, when sum was read: that
- * holds, but for its own balance, while the sum stays.
+ * holds, but for its own balance, while the sum stays; and is gone by for the dry time anyway.
  */
 static void
 remember_few(struct sio_local *local, uint64_t sum, uint32_t met)
@@ -242,14 +242,15 @@ remember_few(struct sio_local *local, uint64_t sum, uint32_t met)
 	local->few = true;
 	local->few_sum = sum;
 	local->few_met = (int64_t)met - own_balance(local);
+	local->few_until = local->pool->dry_ns == 0 ? 0 : sio_now_ns() + local->pool->dry_ns;
 }
 
-/* There are fewer than n free blocks. */
-static bool
-known_few(const struct sio_local *local, unsigned int n)
+/* Not more than that many were found, with others at work meanwhile: that holds for no sum. */
+static void
+remember_some(struct sio_local *local, uint32_t met)
 {
-	return local->few && local->few_met + own_balance(local) < (int64_t)n &&
-	       local->few_sum == events_sum(local);
+	if (local->pool->dry_ns != 0)
+		remember_few(local, events_sum(local) - 1, met);
 }
 
 /* No magazine with blocks in it is hinted at. */
@@ -261,6 +262,15 @@ depot_looks_dry(const struct sio_pool *pool)
 	for (uint32_t w = 0; w < (sio_magazines_top(pool) + 63) / 64; w++)
 		bits |= atomic_load_explicit(&pool->hints[SIO_HINT_FULL][w], memory_order_relaxed);
 	return bits == 0;
+}
+
+/* There are fewer than n free blocks, or were within the dry time. */
+static bool
+known_few(const struct sio_local *local, unsigned int n)
+{
+	return local->few && local->few_met + own_balance(local) < (int64_t)n &&
+	       (local->few_sum == events_sum(local) ||
+		       (local->few_until != 0 && sio_now_ns() < local->few_until));
 }
 
 /*
@@ -458,6 +468,8 @@ take_pieces(struct sio_local *local, enum kind kind, void *blocks, unsigned int 
 	} else {
 		if (local->dry)
 			remember_few(local, local->dry_sum, got);
+		else
+			remember_some(local, got);
 		give_inside(local, kind, into, got);
 		/* others may have found the pool dry meanwhile */
 		if (got > 0)
@@ -763,6 +775,12 @@ give_checked(struct sio_pool *pool, const void *blocks, unsigned int n)
 	if (!all_ours(pool, ADDRESSES, blocks, n))
 		return -EINVAL;
 	return give(pool, ADDRESSES, blocks, n);
+}
+
+void
+sio_pool_set_dry_time(struct sio_pool *pool, uint32_t us)
+{
+	pool->dry_ns = us * UINT64_C(1000);
 }
 
 int

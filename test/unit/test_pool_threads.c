@@ -136,6 +136,104 @@ a_dry_pool_is_left_as_soon_as_somebody_gives(void **state)
 	sio_pool_destroy(pool);
 }
 
+/* A thread that holds 64 blocks, and gives one whenever it is asked to. */
+struct asked_giver {
+	struct giver giver;
+	pthread_t thread;
+	sem_t go, done;
+};
+
+static void
+giver_start(struct asked_giver *g, struct sio_pool *pool)
+{
+	sem_init(&g->go, 0, 0);
+	sem_init(&g->done, 0, 0);
+	g->giver = (struct giver){.pool = pool, .rounds = 1, .go = &g->go, .done = &g->done};
+	assert_int_equal(pthread_create(&g->thread, NULL, gives_one_at_a_time, &g->giver), 0);
+	sem_wait(&g->done);
+}
+
+static void
+giver_gives_one(struct asked_giver *g)
+{
+	sem_post(&g->go);
+	sem_wait(&g->done);
+}
+
+static void
+giver_end(struct asked_giver *g)
+{
+	sem_post(&g->go);
+	pthread_join(g->thread, NULL);
+}
+
+static void *
+take_one_and_give_it(void *arg)
+{
+	struct idle *idle = arg;
+	uint32_t handle;
+
+	if (sio_pool_take_one(idle->pool, &handle) != 0 ||
+		sio_pool_give(idle->pool, &handle, 1) != 0)
+		abort();
+	return NULL;
+}
+
+static void
+a_thread_that_found_it_dry_goes_by_that_for_the_dry_time(void **state)
+{
+	struct sio_pool *pool = unit_pool("dry_time", 80, 16, 0, 0);
+	struct idle idle = {.pool = pool};
+	struct asked_giver giver;
+	uint32_t own[16], handle;
+	pthread_t thread;
+
+	(void)state;
+	/* longer than any test runs */
+	sio_pool_set_dry_time(pool, UINT32_MAX);
+	assert_int_equal(sio_pool_take(pool, own, 16), 0);
+	giver_start(&giver, pool);
+	assert_int_equal(sio_pool_take_one(pool, &handle), -ENOBUFS);
+	giver_gives_one(&giver);
+	assert_int_equal(sio_pool_take_one(pool, &handle), -ENOBUFS);
+	/* what it gave itself it has at once, wherever that went meanwhile */
+	for (unsigned int i = 0; i < 100; i++) {
+		assert_int_equal(sio_pool_give(pool, own, 16), 0);
+		assert_int_equal(sio_pool_take(pool, own, 16), 0);
+		assert_int_equal(sio_pool_take_one(pool, &handle), -ENOBUFS);
+	}
+	/* as has a thread that did not find it dry */
+	assert_int_equal(pthread_create(&thread, NULL, take_one_and_give_it, &idle), 0);
+	pthread_join(thread, NULL);
+	assert_int_equal(sio_pool_take_one(pool, &handle), -ENOBUFS);
+	assert_int_equal(sio_pool_give(pool, own, 16), 0);
+	giver_end(&giver);
+	unit_assert_all_free(pool, 80);
+	sio_pool_destroy(pool);
+}
+
+static void
+a_dry_pool_is_looked_at_again_after_the_dry_time(void **state)
+{
+	struct sio_pool *pool = unit_pool("dry_again", 64, 16, 0, 0);
+	struct asked_giver giver;
+	uint32_t handle;
+	uint64_t until;
+
+	(void)state;
+	sio_pool_set_dry_time(pool, 2000);
+	giver_start(&giver, pool);
+	assert_int_equal(sio_pool_take_one(pool, &handle), -ENOBUFS);
+	giver_gives_one(&giver);
+	until = sio_now_ns() + 10000000000u;
+	while (sio_pool_take_one(pool, &handle) != 0)
+		assert_true(sio_now_ns() < until);
+	assert_int_equal(sio_pool_give(pool, &handle, 1), 0);
+	giver_end(&giver);
+	unit_assert_all_free(pool, 64);
+	sio_pool_destroy(pool);
+}
+
 static void *
 take_all_give_half(void *arg)
 {
@@ -454,6 +552,8 @@ main(void)
 		cmocka_unit_test(a_pool_found_dry_without_a_shard_is_looked_at_again_with_one),
 		cmocka_unit_test(stealing_reaches_the_last_block_of_idle_threads),
 		cmocka_unit_test(a_dry_pool_is_left_as_soon_as_somebody_gives),
+		cmocka_unit_test(a_thread_that_found_it_dry_goes_by_that_for_the_dry_time),
+		cmocka_unit_test(a_dry_pool_is_looked_at_again_after_the_dry_time),
 		cmocka_unit_test(a_thread_that_ends_gives_its_shard_back),
 		cmocka_unit_test(threads_beyond_the_shards_work_from_the_depot),
 		cmocka_unit_test(no_block_is_had_twice_by_threads_that_take_give_pass_and_steal),
