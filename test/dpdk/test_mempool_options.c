@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <rte_common.h>
 #include <rte_eal.h>
@@ -273,6 +274,61 @@ shards_and_magazines_are_as_many_and_as_large_as_asked(void **state)
 	}
 }
 
+static int
+get_and_put_one(void *mp)
+{
+	void *obj;
+	int ret = rte_mempool_get(mp, &obj);
+
+	if (ret == 0)
+		rte_mempool_put(mp, obj);
+	return ret;
+}
+
+static void
+a_dry_mempool_is_looked_at_again_after_the_time_asked_for(void **state)
+{
+	struct rte_mempool *mp = test_pool("dry", 100, 64, 0, 0);
+	uint64_t began, now;
+	void *objs[100];
+	int ret;
+
+	(void)state;
+	assert_int_equal(rte_mempool_get_bulk(mp, objs, 100), 0);
+	began = sio_now_ns();
+	assert_int_equal(test_on_worker(get_and_put_one, mp), -ENOBUFS);
+	rte_mempool_put_bulk(mp, objs, 100);
+	do {
+		ret = test_on_worker(get_and_put_one, mp);
+		now = sio_now_ns();
+		assert_true(ret == -ENOBUFS || (ret == 0 && now - began >= 1000000000u));
+		assert_true(now - began < 60000000000u);
+	} while (ret != 0);
+	rte_mempool_free(mp);
+}
+
+static void
+two_magazines_have_what_a_cache_is_filled_with(void **state)
+{
+	static const struct {
+		unsigned int n, cache;
+	} cases[] = {{1u << 17, 0}, {1u << 17, 512}, {2048, 256}, {2048, 32}, {2048, 0}};
+	const uint32_t cpus = (uint32_t)sysconf(_SC_NPROCESSORS_ONLN);
+
+	(void)state;
+	for (unsigned int i = 0; i < RTE_DIM(cases); i++) {
+		struct rte_mempool *mp = test_pool("cached", cases[i].n, 64, cases[i].cache, 0);
+		const uint32_t size = info_of("cached").magazine_size, share = cases[i].n / cpus;
+
+		/* what the CPUs' threads may have is a part of the mempool, a larger one behind a cache */
+		assert_true(size <= RTE_MAX(2u, share / (cases[i].cache != 0 ? 2 : 8)));
+		assert_true(size == 512 || size * 2 > share / 8);
+		assert_true(cases[i].cache == 0 || size >= 2 * cases[i].cache || size == 512 ||
+			    size * 2 > share / 2);
+		rte_mempool_free(mp);
+	}
+}
+
 static void
 an_exact_mempool_records_holders(void **state)
 {
@@ -337,6 +393,8 @@ const struct CMUnitTest test_options_tests[] = {
 	cmocka_unit_test(aligned_objects_lie_in_anonymous_memory_too),
 	cmocka_unit_test(aligned_objects_find_their_place_in_areas_that_are_not),
 	cmocka_unit_test(shards_and_magazines_are_as_many_and_as_large_as_asked),
+	cmocka_unit_test(a_dry_mempool_is_looked_at_again_after_the_time_asked_for),
+	cmocka_unit_test(two_magazines_have_what_a_cache_is_filled_with),
 	cmocka_unit_test(an_exact_mempool_records_holders),
 	cmocka_unit_test(an_exact_mempool_does_without_a_cache),
 	cmocka_unit_test(mempools_without_a_section_are_as_ever),

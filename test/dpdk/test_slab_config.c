@@ -56,8 +56,9 @@ every_entry_is_read(void **state)
 {
 	struct slab_config *config = load("[a]\ncheck=1\npitch=pow2\nshards=1023\nmagazine=1022\n"
 					  "mode=exact\ncontig_size=65535\ncontig_runs=536870912\n"
+					  "dry_us=1000000\n"
 					  "[b]\ncheck=0\npitch=natural\nshards=1\nmagazine=2\n"
-					  "mode=conservative\n[c]\n");
+					  "mode=conservative\ndry_us=0\n[c]\n");
 	struct slab_options options;
 
 	(void)state;
@@ -67,7 +68,9 @@ every_entry_is_read(void **state)
 	assert_int_equal(options.magazine, 1022);
 	assert_int_equal(options.contig_size, 65535);
 	assert_int_equal(options.contig_runs, 536870912);
+	assert_int_equal(options.dry_us, 1000000);
 	options = options_of(config, "b");
+	assert_int_equal(options.dry_us, 0);
 	assert_false(options.check || options.pow2 || options.exact);
 	assert_int_equal(options.shards, 1);
 	assert_int_equal(options.magazine, 2);
@@ -77,6 +80,7 @@ every_entry_is_read(void **state)
 		assert_int_equal(options.shards, 0);
 		assert_int_equal(options.magazine, 0);
 		assert_int_equal(options.contig_size + options.contig_runs, 0);
+		assert_int_equal(options.dry_us, SLAB_DRY_DEFAULT);
 	}
 	slab_config_free(config);
 }
@@ -164,6 +168,8 @@ static const struct fault {
 	{"[a]\ncontig_size=65536\n", "line 2: [a] contig_size=65536: expected a number from 2"},
 	{"[a]\ncontig_runs=0\n",
 		"line 2: [a] contig_runs=0: expected a number from 1 to 536870912"},
+	{"[a]\ndry_us=1000001\n",
+		"line 2: [a] dry_us=1000001: expected a number from 0 to 1000000"},
 	{"[b]\n[a]\nshards=2\nchecks=1\n", "line 4: [a] checks: no such entry; expected check,"},
 	{"[a]\n=1\n", "line 2: [a] : no such entry"},
 	{"[a]\ncheck=1\n; x\ncheck=1\n", "line 4: [a] has check already: expected it once"},

@@ -44,6 +44,7 @@ enum slab_key {
 	SLAB_MAGAZINE,
 	SLAB_CONTIG_SIZE,
 	SLAB_CONTIG_RUNS,
+	SLAB_DRY_US,
 	SLAB_KEYS
 };
 
@@ -76,6 +77,9 @@ static const struct slab_entry_rule {
 		.expected = "a number from 1 to 536870912",
 		.low = 1,
 		.high = SIO_POOL_BLOCKS_MAX / 2},
+	[SLAB_DRY_US] = {.name = "dry_us",
+		.expected = "a number from 0 to 1000000",
+		.high = 1000000},
 };
 
 /* What a section says. */
@@ -289,7 +293,7 @@ slab_section_entry(
 	}
 	return slab_fault(config->path, index, number,
 		"[%s] %s: no such entry; expected check, pitch, mode, shards, magazine, "
-		"contig_size or contig_runs",
+		"contig_size, contig_runs or dry_us",
 		section->name, entry->name);
 }
 
@@ -387,7 +391,7 @@ void
 slab_config_find(
 	const struct slab_config *config, const char *mempool, struct slab_options *options)
 {
-	uint32_t value[SLAB_KEYS] = {0};
+	uint32_t value[SLAB_KEYS] = {[SLAB_DRY_US] = SLAB_DRY_DEFAULT};
 
 	for (unsigned int key = 0; key < SLAB_KEYS; key++) {
 		const struct slab_section *best = NULL;
@@ -411,6 +415,7 @@ slab_config_find(
 		.magazine = value[SLAB_MAGAZINE],
 		.contig_size = value[SLAB_CONTIG_SIZE],
 		.contig_runs = value[SLAB_CONTIG_RUNS],
+		.dry_us = value[SLAB_DRY_US],
 	};
 }
 
@@ -432,7 +437,7 @@ slab_config_get(const char *mempool, struct slab_options *options)
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 	pthread_once(&once, slab_config_read);
-	*options = (struct slab_options){0};
+	*options = (struct slab_options){.dry_us = SLAB_DRY_DEFAULT};
 	if (slab_config_ret == 0 && slab_config != NULL)
 		slab_config_find(slab_config, mempool, options);
 	return slab_config_ret;

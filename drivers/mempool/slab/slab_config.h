@@ -24,7 +24,10 @@ struct slab_options {
 	uint32_t magazine; /* 0: the pool's default */
 	/* objects of a contiguous block, and how many blocks are set aside; both 0: none */
 	uint32_t contig_size, contig_runs;
+	uint32_t dry_us; /* sio_pool_set_dry_time(); SLAB_DRY_DEFAULT: by the cache */
 };
+
+#define SLAB_DRY_DEFAULT UINT32_MAX
 
 struct slab_config;
 

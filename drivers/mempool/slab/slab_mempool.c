@@ -110,6 +110,8 @@ slab_pool_create(const struct rte_mempool *mp, const struct slab_options *option
 		.n_blocks = mp->size,
 		.block_size = mp->elt_size,
 		.magazine_size = options->magazine,
+		/* a cache is filled up again by one get, from as good as nothing */
+		.bulk = options->exact ? 0 : mp->cache_size,
 		.max_shards = options->shards,
 		.lent_payload = true,
 		/* EAL maps its memory at the same address in all processes */
@@ -184,6 +186,20 @@ slab_options(const struct rte_mempool *mp, struct slab_options *options)
 	return slab_contig_check(mp, options);
 }
 
+/*
+ * Behind a cache a thread that finds the pool dry goes on with what its cache has, for longer than
+ * stealing takes, where it would otherwise follow the magazines of another thread that gives. The
+ * objects in another lcore's cache, which it cannot have at all, are more than it may miss by that.
+ * Other processes than the creator have no caches.
+ */
+static uint32_t
+slab_creator_dry_us(const struct rte_mempool *mp, const struct slab_options *options)
+{
+	if (options->dry_us != SLAB_DRY_DEFAULT)
+		return options->dry_us;
+	return mp->cache_size != 0 && !options->exact ? SLAB_DRY_US_CACHED : 0;
+}
+
 /* Creates the pool and makes data name it. */
 static int
 slab_data_fill(const struct rte_mempool *mp, struct slab_data *data)
@@ -213,6 +229,8 @@ slab_data_fill(const struct rte_mempool *mp, struct slab_data *data)
 		return ret;
 	}
 	data->uid = slab_uid_new();
+	data->dry_us = options.dry_us == SLAB_DRY_DEFAULT ? 0 : options.dry_us;
+	sio_pool_set_dry_time(pool, slab_creator_dry_us(mp, &options));
 	slab_layout(mp, &options, &data->pitch, &data->align);
 	ret = slab_table_add(mp, data, pool);
 	if (ret < 0) {

@@ -34,6 +34,9 @@
 /* The slot of the ops table that is the same in every process, see slab_ops.c. */
 #define SLAB_OPS_SLOT (RTE_MEMPOOL_MAX_OPS_IDX - 1)
 
+/* Default of dry_us behind a cache; stealing takes some 10 us. */
+#define SLAB_DRY_US_CACHED 50
+
 #define SLAB_MAGIC_FREE UINT64_C(0x4545524642414c53) /* "SLABFREE" */
 
 extern int slab_logtype;
@@ -55,6 +58,7 @@ struct slab_data {
 	uint64_t pitch;	 /* bytes from one object's header to the next one's */
 	uint64_t align;	 /* of the headers, a power of two; 1: as the library aligns them */
 	uint32_t contig; /* objects of a contiguous block; 0: none are set aside */
+	uint32_t dry_us; /* sio_pool_set_dry_time() in other processes than the creator */
 	/* objects put back that were not the caller's; any process adds */
 	_Alignas(RTE_CACHE_LINE_SIZE) _Atomic uint64_t foreign;
 	/* by lcore: the member whose thread has it, see slab_cache.c */

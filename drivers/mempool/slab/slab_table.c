@@ -284,6 +284,7 @@ slab_attach(const struct rte_mempool *mp, const struct slab_data *data, bool obs
 		sio_pool_detach(pool);
 		return NULL;
 	}
+	sio_pool_set_dry_time(pool, data->dry_us);
 	slab_pool_renews(mp, pool);
 	if (!observe && !slab_creator_lives(pool))
 		slab_caches_end(mp, pool);
