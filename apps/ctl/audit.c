@@ -31,7 +31,7 @@ struct ring {
 struct rings {
 	const char *pool;
 	struct ring ring[RINGS_MAX];
-	unsigned int n, left_out;
+	unsigned int n, left_out, numbered;
 };
 
 static int
@@ -52,7 +52,9 @@ ring_add(const char *name, uint32_t kind, void *arg)
 	if (sio_rbuff_attach(name, SIO_RBUFF_OBSERVER, &ring->rbuff) != 0)
 		return 0;
 	sio_rbuff_info(ring->rbuff, &ring->info);
-	if (strcmp(ring->info.pool, rings->pool) != 0) {
+	/* rings that carry an exact pool's blocks are met by the audit itself */
+	rings->numbered += ring->info.number != 0 && strcmp(ring->info.pool, rings->pool) == 0;
+	if (ring->info.number != 0 || strcmp(ring->info.pool, rings->pool) != 0) {
 		sio_rbuff_detach(ring->rbuff);
 		return 0;
 	}
@@ -157,7 +159,7 @@ ctl_audit(const char *name, bool at_rest)
 	if (ret == 0) {
 		meet_rings(audit, rings);
 		sio_audit_end(audit, &report);
-		printf("pool %s, %u rings%s\n", name, rings->n,
+		printf("pool %s, %u rings%s\n", name, rings->n + rings->numbered,
 			rings->left_out != 0 ? " (more were left out)" : "");
 		sio_audit_print(&report, stdout);
 		ret = verdict(&report, at_rest);

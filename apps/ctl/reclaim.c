@@ -20,7 +20,7 @@ print_report(const struct sio_recover_report *report)
 	printf("    %-36s %u, in %u magazines\n", "from shards", report->blocks_shards,
 		report->magazines);
 	printf("    %-36s %u\n", "from hands", report->blocks_hands);
-	printf("    %-36s %u\n", "on the way into rings, or in ended ones", report->blocks_rings);
+	printf("    %-36s %u\n", "from ended rings", report->blocks_rings);
 	if (report->blocks_contig != 0)
 		printf("    %-36s %u\n", "from contiguous takes cut short", report->blocks_contig);
 	if (report->unrenewed != 0)

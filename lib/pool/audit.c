@@ -10,18 +10,23 @@
  * So each magazine gets a stamp when it is read: its word, and its shard's epoch. Two meetings of
  * one block count as a fault only if both stamps are still the same at the end: then both magazines
  * held it at the same time. A cell's stamp is its word.
+ *
+ * Rings are walked last. What is met there is queued at that very time, so that another stamp which is
+ * the same after that makes a fault. Of a block that is met in two places of rings, the first is looked
+ * at again: still queued there, it was in both.
  */
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include "pool/pool_private.h"
+#include "pool/ring_table.h"
 #include "segment/log.h"
 
 /* Reads a magazine that changes under it so many times. */
 #define TRIES 4
 
 /* Who met a block, in place of a magazine's number. */
+#define BY_RING	  (UINT32_MAX - 2)
 #define BY_CALLER (UINT32_MAX - 1)
 #define BY_NOBODY UINT32_MAX
 /* Added to the number of a cell; a pool has fewer magazines. */
@@ -38,6 +43,18 @@ struct double_meeting {
 	uint32_t first, second;
 };
 
+/* Where a block is queued. */
+struct ring_place {
+	uint32_t number;
+	uint64_t position;
+};
+
+/* A block met in two places of rings. */
+struct queued_twice {
+	uint32_t handle;
+	bool sure;
+};
+
 struct sio_audit {
 	struct sio_pool *pool;
 	struct sio_audit_report report;
@@ -49,6 +66,9 @@ struct sio_audit {
 	uint32_t top;
 	struct double_meeting *doubles;
 	uint32_t n_doubles, max_doubles;
+	struct ring_place *rings; /**< per block; NULL: no rings carry the pool's blocks */
+	struct queued_twice *queued_twice;
+	uint32_t n_queued_twice, max_queued_twice;
 	atomic_uint fence;
 	bool moved; /**< what the caller met cannot be relied on */
 	enum sio_member_state states[SIO_MEMBERS_MAX];
@@ -228,6 +248,8 @@ audit_free(struct sio_audit *audit)
 	free(audit->stamps);
 	free(audit->words);
 	free(audit->doubles);
+	free(audit->rings);
+	free(audit->queued_twice);
 	free(audit);
 }
 
@@ -247,8 +269,10 @@ sio_audit_begin(struct sio_pool *pool, struct sio_audit **out)
 	audit->stamps = calloc(audit->top + 1, sizeof(struct stamp));
 	sio_cells_bounds(pool, &audit->cells_low, &audit->cells_high);
 	audit->words = calloc(audit->cells_high - audit->cells_low + 1, sizeof(uint64_t));
+	if (pool->max_rings != 0)
+		audit->rings = calloc(pool->n_blocks, sizeof(struct ring_place));
 	if (audit->met_by == NULL || audit->place == NULL || audit->stamps == NULL ||
-		audit->words == NULL) {
+		audit->words == NULL || (pool->max_rings != 0 && audit->rings == NULL)) {
 		audit_free(audit);
 		return -ENOMEM;
 	}
@@ -281,6 +305,8 @@ still_so(const struct sio_audit *audit, uint32_t by)
 {
 	struct stamp now;
 
+	if (by == BY_RING)
+		return true;
 	if (by == BY_CALLER)
 		return !audit->moved;
 	if (by >= BY_CELL)
@@ -291,12 +317,78 @@ still_so(const struct sio_audit *audit, uint32_t by)
 	return stamp_same(&audit->stamps[by], &now);
 }
 
+static void
+meet_twice_queued(struct sio_audit *audit, uint32_t handle)
+{
+	if (audit->n_queued_twice == audit->max_queued_twice) {
+		uint32_t max = audit->max_queued_twice * 2 + 16;
+		void *more = realloc(audit->queued_twice, max * sizeof(audit->queued_twice[0]));
+
+		if (more == NULL) {
+			audit->report.unsettled++;
+			return;
+		}
+		audit->queued_twice = more;
+		audit->max_queued_twice = max;
+	}
+	audit->queued_twice[audit->n_queued_twice++] = (struct queued_twice){.handle = handle};
+}
+
+static void
+meet_queued(void *arg, const struct sio_queued *queued)
+{
+	struct sio_audit *audit = arg;
+	uint32_t handle = queued->handle;
+
+	if (handle < audit->pool->n_blocks) {
+		audit->report.holder_wrong += sio__queued_wrong(audit->pool, queued);
+		if (audit->met_by[handle] == BY_RING) {
+			meet_twice_queued(audit, handle);
+			return;
+		}
+		audit->rings[handle].number = queued->number;
+		audit->rings[handle].position = queued->position;
+	}
+	meet(audit, handle, SIO_PLACE_RING, BY_RING);
+}
+
+/* Looks for the first places of those met twice. */
+static void
+meet_again(void *arg, const struct sio_queued *queued)
+{
+	struct sio_audit *audit = arg;
+
+	for (uint32_t i = 0; i < audit->n_queued_twice; i++) {
+		struct queued_twice *twice = &audit->queued_twice[i];
+		const struct ring_place *first = &audit->rings[twice->handle];
+
+		twice->sure |= queued->handle == twice->handle && queued->number == first->number &&
+			       queued->position == first->position;
+	}
+}
+
+static void
+walk_rings(struct sio_audit *audit)
+{
+	if (audit->rings == NULL)
+		return;
+	audit->report.unsettled += sio__rings_look(audit->pool, meet_queued, audit);
+	if (audit->n_queued_twice == 0)
+		return;
+	sio__rings_look(audit->pool, meet_again, audit);
+	for (uint32_t i = 0; i < audit->n_queued_twice; i++) {
+		audit->report.twice += audit->queued_twice[i].sure;
+		audit->report.unsettled += !audit->queued_twice[i].sure;
+	}
+}
+
 void
 sio_audit_end(struct sio_audit *audit, struct sio_audit_report *report)
 {
 	struct sio_pool *pool = audit->pool;
 	uint32_t met = 0;
 
+	walk_rings(audit);
 	for (uint32_t i = 0; i < audit->n_doubles; i++) {
 		const struct double_meeting *d = &audit->doubles[i];
 
@@ -313,7 +405,7 @@ sio_audit_end(struct sio_audit *audit, struct sio_audit_report *report)
 		if (!pool->exact)
 			audit->report.quarantined +=
 				(holder & SIO_HOLDER_KIND_MASK) == SIO_HOLDER_QUARANTINE;
-		/* in a ring, or on the way into one */
+		/* put back into a queue, and read meanwhile or not met for another reason */
 		else if ((holder & SIO_HOLDER_KIND_MASK) == SIO_HOLDER_RING)
 			audit->report.met[SIO_PLACE_RING]++;
 		else

@@ -12,7 +12,7 @@
  * is left for the next recovery: its swaps may be later than this barrier, its gives later than
  * this walk. Then magazines, then takes of neighbours, then (exact pools) rings, then blocks that lie in no magazine and no
  * ring, then shards, then the member slots. A block that carries a dead name and lies in somebody's magazine is left to who
- * claims that magazine. Since the dead give nothing any more, and the living give only what carries
+ * claims that magazine, and one that lies in a ring, where it has its writer's name, to who reads it. Since the dead give nothing any more, and the living give only what carries
  * their own name, a block of a dead name can leave magazines but not enter one: who finds it in
  * none, has found it in hands.
  *
@@ -29,6 +29,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "pool/quarantine.h"
+#include "pool/ring_table.h"
 #include "segment/barrier.h"
 #include "segment/log.h"
 
@@ -181,17 +182,32 @@ free_in_region(const struct sio_pool *pool, uint32_t b)
 		       1u << (b & ((1u << pool->cell_shift) - 1))) != 0;
 }
 
-/* Blocks that this process cannot make new. Their holders stay unburied. */
 static void
+mark_queued(void *r, const struct sio_queued *queued)
+{
+	sio_recovery_mark(r, queued->handle);
+}
+
+/*
+ * Blocks that this process cannot make new. Their holders stay unburied. What dead writers queued
+ * is not to be made new.
+ */
+static int
 count_unrenewed(struct sio_recovery *r)
 {
 	struct sio_pool *pool = r->local.pool;
 	uint32_t populated = atomic_load_explicit(&pool->hdr->populated, memory_order_acquire);
 
+	r->marks = calloc(pool->n_blocks / 8 + 1, 1);
+	if (r->marks == NULL)
+		return -ENOMEM;
+	r->report.left += sio__rings_look(pool, mark_queued, r);
 	for (uint32_t b = 0; b < populated && b < pool->n_blocks; b++)
-		r->report.unrenewed += !free_in_region(pool, b) &&
+		r->report.unrenewed += !sio_recovery_marked(r, b) && !free_in_region(pool, b) &&
 				       holder_is_dead(r, atomic_load_explicit(&pool->holders[b],
 								 memory_order_relaxed));
+	free(r->marks);
+	return 0;
 }
 
 int
@@ -259,7 +275,7 @@ sio_pool_recover(struct sio_pool *pool, struct sio_recover_report *report)
 	else if ((pool->hdr->flags & SIO_POOL_RENEW) == 0 || pool->renew != NULL)
 		ret = settle_outside(&r);
 	else if (r.report.dead_members != 0)
-		count_unrenewed(&r);
+		ret = count_unrenewed(&r);
 	sio_local_flush(&r.local);
 	settle_shards(&r);
 	/* what they gave to the depot may not have been counted */
@@ -269,10 +285,9 @@ sio_pool_recover(struct sio_pool *pool, struct sio_recover_report *report)
 		bury(&r);
 	r.report.ns = sio_now_ns() - began;
 	if (r.report.dead_members != 0)
-		SIO_NOTICE(
-			"pool %s: recovered %u dead members: %u free blocks in %u magazines, %u "
-			"in hands, %u on the way into rings, %u of contiguous takes; %u put back "
-			"into queues, where %u are; %u things left",
+		SIO_NOTICE("pool %s: recovered %u dead members: %u free blocks in %u magazines, %u "
+			   "in hands, %u of ended rings, %u of contiguous takes; %u put back "
+			   "into queues, where %u are; %u things left",
 			pool->hdr->name, r.report.dead_members, r.report.blocks_shards,
 			r.report.magazines, r.report.blocks_hands, r.report.blocks_rings,
 			r.report.blocks_contig, r.report.requeued, r.report.queued, r.report.left);

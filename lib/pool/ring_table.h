@@ -50,6 +50,24 @@ bool sio__ring_closing(struct sio_pool *pool, uint32_t number, uint64_t word, si
 uint32_t sio__ring_close(struct sio_local *local, uint32_t number);
 /** CLOSING -> FREE, after no holder word has that number any more. */
 void sio__ring_free(struct sio_pool *pool, uint32_t number);
+/** An element that is published and not consumed. */
+struct sio_queued {
+	struct sio_rbuff *ring;
+	uint32_t number;
+	uint64_t position;
+	uint32_t handle; /**< what it says; not checked */
+};
+
+/**
+ * Calls fn for everything that is queued in the pool's rings: rbuff_look.c. For whatever is queued
+ * from before the call until after it, fn is called.
+ *
+ * @return rings that are there and could not be looked at
+ */
+uint32_t sio__rings_look(
+	struct sio_pool *pool, void (*fn)(void *arg, const struct sio_queued *queued), void *arg);
+/** During fn: the block's holder word names nobody who may have it there. */
+bool sio__queued_wrong(struct sio_pool *pool, const struct sio_queued *queued);
 /** Copies the name out. @return false if it is none */
 bool sio__ring_name(struct sio_ring_entry *entry, char name[SIO_NAME_LEN]);
 

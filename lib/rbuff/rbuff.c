@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
+#include "pool/pool_private.h"
 #include "rbuff_private.h"
 #include "segment/log.h"
 #include "segment/plant.h"
@@ -250,6 +251,17 @@ tail_clear(const struct rbuff_side *side, uint64_t published, uint32_t per_line)
 	}
 }
 
+/* Of blocks only the reader's side knows, unless the pool is one that checks. */
+static enum rbuff_kind
+kind_of(const struct sio_rbuff *ring)
+{
+	if (ring->role == SIO_RBUFF_CONSUMER)
+		return ring->pool != NULL ? RBUFF_READS_BLOCKS : RBUFF_READS;
+	return ring->pool != NULL && (ring->pool->hdr->flags & SIO_POOL_CHECK) != 0
+		       ? RBUFF_WRITES_CHECKED
+		       : RBUFF_WRITES;
+}
+
 /**
  * Sets the cursor to where the ring stands. The role is ours: nobody else writes that side's
  * position.
@@ -290,7 +302,7 @@ side_start(struct sio_rbuff *ring)
 		side->limit = consumed;
 	}
 	if (ring->pool != NULL)
-		sio__rbuff_blocks_start(ring);
+		sio__rbuff_blocks_start(ring, published == consumed);
 	side->line = side->first + line_of(ring, side->position);
 	side->in_line = (uint32_t)(side->position % ring->per_line);
 	if (ring->role == SIO_RBUFF_PRODUCER && !SIO_PLANTED(TAIL_KEPT))
@@ -299,11 +311,7 @@ side_start(struct sio_rbuff *ring)
 	atomic_store_explicit(side->mine, side->position, memory_order_release);
 	/* a predecessor may have died in its sleep */
 	atomic_store_explicit(&shared->control.sleeping[ring->role], 0, memory_order_relaxed);
-	if (ring->pool != NULL)
-		side->kind =
-			ring->role == SIO_RBUFF_PRODUCER ? RBUFF_WRITES_BLOCKS : RBUFF_READS_BLOCKS;
-	else
-		side->kind = ring->role == SIO_RBUFF_PRODUCER ? RBUFF_WRITES : RBUFF_READS;
+	side->kind = kind_of(ring);
 	return 0;
 }
 

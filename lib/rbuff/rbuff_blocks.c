@@ -74,8 +74,50 @@ sio__rbuff_pool_set(struct sio_rbuff *ring, struct sio_pool *pool)
 	return 0;
 }
 
+/*
+ * Before the producer's first element is published: who reads it finds the name. Of an empty ring
+ * nobody looks at the others' any more: what they wrote was read, and who read it has consumed it.
+ * Who died before an element of its own was published has left a name without a block.
+ */
+static void
+writer_add(struct rbuff_layout *shared, sio_member_t name, bool empty)
+{
+	uint32_t at = SIO_RBUFF_WRITERS;
+
+	for (uint32_t i = SIO_RBUFF_WRITERS; i-- > 0;) {
+		uint32_t had = atomic_load_explicit(&shared->writers[i], memory_order_relaxed);
+
+		if (had == name)
+			return;
+		if (empty && had != 0)
+			atomic_store_explicit(&shared->writers[i], 0, memory_order_relaxed);
+		if (empty || had == 0)
+			at = i;
+	}
+	/* w2 is a release; partner: r1 */
+	if (at < SIO_RBUFF_WRITERS)
+		atomic_store_explicit(&shared->writers[at], name, memory_order_relaxed);
+	else
+		atomic_store_explicit(
+			&shared->writers[0], SIO_RBUFF_WRITERS_MORE, memory_order_relaxed);
+}
+
+bool
+sio__rbuff_is_writer(const struct rbuff_layout *shared, uint64_t holder)
+{
+	if (holder == 0 || (holder & SIO_HOLDER_KIND_MASK) != SIO_HOLDER_MEMBER)
+		return false;
+	for (uint32_t i = 0; i < SIO_RBUFF_WRITERS; i++) {
+		uint32_t name = atomic_load_explicit(&shared->writers[i], memory_order_relaxed);
+
+		if (name == holder || name == SIO_RBUFF_WRITERS_MORE)
+			return true;
+	}
+	return false;
+}
+
 void
-sio__rbuff_blocks_start(struct sio_rbuff *ring)
+sio__rbuff_blocks_start(struct sio_rbuff *ring, bool empty)
 {
 	struct rbuff_side *side = ring->side;
 
@@ -83,6 +125,10 @@ sio__rbuff_blocks_start(struct sio_rbuff *ring)
 	side->n_blocks = ring->pool->n_blocks;
 	side->number = rbuff_constants(ring)->number;
 	side->me = SIO_HOLDER_MEMBER | ring->pool_self;
+	side->shared = ring->shared;
+	side->writer = UINT64_MAX;
+	if (ring->role == SIO_RBUFF_PRODUCER)
+		writer_add(ring->shared, ring->pool_self, empty);
 }
 
 /* This process, and not one that it was forked from, opened the ring. */
@@ -101,6 +147,54 @@ sio__rbuff_end(struct sio_rbuff *ring)
 		SIO_WARN("ring '%s' carries blocks: expected to be destroyed by who created it, or "
 			 "attached with its pool; it stays",
 			sio_segment_name(ring->seg));
+}
+
+/* True if the block was the ring's at that position, and is this process's now. */
+static bool
+unload_take(struct sio_rbuff *ring, struct sio_local *local, const struct sio_dead *dead,
+	uint64_t position, uint32_t handle)
+{
+	uint64_t at = sio_holder_ring(rbuff_constants(ring)->number, position);
+	_Atomic uint64_t *holder;
+	uint64_t had;
+
+	if (handle >= local->pool->n_blocks)
+		return false;
+	holder = &local->pool->holders[handle];
+	had = atomic_load_explicit(holder, memory_order_relaxed);
+	if (had != at && !sio__rbuff_is_writer(ring->shared, had) && !sio_dead_holder(dead, had))
+		return false;
+	/* acquire: what the writer did; release: for who has it next */
+	return atomic_compare_exchange_strong_explicit(holder, &had,
+		SIO_HOLDER_MEMBER | local->member, memory_order_acq_rel, memory_order_relaxed);
+}
+
+/*
+ * As a reader does, one block at a time: its name, the consumed position, and only then given. So
+ * who goes on after a death takes no block that was given already, which a living member that wrote
+ * it once may have again.
+ */
+uint32_t
+sio__rbuff_unload(struct sio_rbuff *ring, struct sio_local *local, const struct sio_dead *dead)
+{
+	_Atomic uint64_t *consumed = &ring->shared->positions[SIO_RBUFF_CONSUMER].value;
+	uint64_t from = sio_rbuff_consumed(ring), to = sio_rbuff_published(ring);
+	uint32_t blocks = 0, element[4];
+
+	if (to - from > ring->capacity)
+		return 0;
+	for (uint64_t p = from; p != to; p++) {
+		bool taken = sio_rbuff_peek(ring, p, element) == 0 &&
+			     unload_take(ring, local, dead, p, element[0]);
+
+		/* release: the holder word; partner: who looks for what is queued */
+		atomic_store_explicit(consumed, p + 1, memory_order_release);
+		if (!taken)
+			continue;
+		sio_local_give_one(local, element[0]);
+		blocks++;
+	}
+	return blocks;
 }
 
 static void
@@ -122,8 +216,10 @@ close_if_last(struct sio_rbuff *ring)
 			return;
 	if (!sio__ring_closing(ring->pool, number, word, ring->pool_self))
 		return;
-	sio_segment_unlink(ring->seg);
 	sio_local_init_hand(ring->pool, &local, ring->pool_self);
+	sio__rbuff_unload(ring, &local, NULL);
+	/* not before it is empty: recovery looks for what is queued under this name */
+	sio_segment_unlink(ring->seg);
 	sio__ring_close(&local, number);
 }
 

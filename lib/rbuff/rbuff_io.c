@@ -31,14 +31,15 @@
  * words that nobody looks at; the successor takes them back before it writes (tail_clear() in
  * rbuff.c).
  *
- * In a ring that carries blocks there is one more step on each side (doc/design/ownership.md, 6):
+ * In a ring that carries blocks the consumer has one more step (doc/design/ownership.md, 6):
  *
- *   wb     producer   holder words of all blocks   plain     before w2; each was looked at: mine
- *   rb     consumer   holder words of all blocks   plain     before r3; each was looked at: (ring, p)
+ *   rb     consumer   holder words of all blocks   plain     before r3; each was looked at: a
+ *                                                            writer's name, or (ring, p)
  *
- * Both are stores to words that nobody else writes meanwhile. A death after a part of wb leaves
- * blocks at positions that were not published, after a part of rb blocks in the consumer's name at
- * positions that are not consumed: recovery takes the first and queues the second again.
+ * The producer leaves these words alone: what is queued carries its name, and is told from what it
+ * has in hands by the ring. Nobody else writes such a word meanwhile. A death after a part of rb
+ * leaves blocks in the consumer's name at positions that are not consumed: recovery queues them
+ * again.
  *
  * No end word and no position of the other side is believed: the cursors are private, and what is
  * read from shared memory only ever limits how many elements of which private cursor says where may
@@ -120,7 +121,7 @@ put_line(struct rbuff_line *line, uint32_t in_line, const unsigned char *from, u
 {
 	unsigned char *to = (unsigned char *)line + offset + in_line * size;
 
-#if SIO_PLANTED(HOLDER_AFTER_INDEX)
+#if SIO_PLANTED(END_WORD_FIRST)
 	/* w2 before w1: the reader finds elements that are not there yet */
 	atomic_store_explicit(&line->end, end, memory_order_release);
 #endif
@@ -264,9 +265,25 @@ handle_of(const unsigned char *element)
 	return handle;
 }
 
+/** @return false: one of the blocks is not this member's */
+static __attribute__((noinline)) bool
+blocks_are_mine(const struct rbuff_side *side, const void *elements, uint32_t n)
+{
+	const unsigned char *from = elements;
+
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t handle = handle_of(from + (size_t)i * side->element_size);
+
+		if (handle >= side->n_blocks || atomic_load_explicit(&side->holders[handle],
+							memory_order_relaxed) != side->me)
+			return false;
+	}
+	return true;
+}
+
 /**
- * Holder words were last written by the other side, and will be written here: each line is asked
- * for once, to be written, and all of them at the same time.
+ * Holder words are stored to here: each line is asked for once, to be written, and all of them at
+ * the same time.
  */
 static inline __attribute__((always_inline)) void
 holders_prefetch(
@@ -280,85 +297,85 @@ holders_prefetch(
 	}
 }
 
-/** Takes wb back for the first n elements: nobody has seen it. */
-static __attribute__((noinline)) void
-blocks_undo(const struct rbuff_side *side, const unsigned char *elements, uint32_t n, size_t size)
+/**
+ * A holder word that is not the name of the writer whose block was read last: whether the block can
+ * be at that position. So it is if it names another writer, or the position: then the name was a
+ * reader's that died, and recovery queued it again.
+ */
+static __attribute__((noinline)) bool
+is_queued_as(struct rbuff_side *side, uint64_t holder, uint64_t position)
 {
-	for (uint32_t i = 0; i < n; i++)
-		atomic_store_explicit(&side->holders[handle_of(elements + i * size)], side->me,
-			memory_order_relaxed);
-}
-
-/** wb. @return false: one of the blocks is not this member's, and all are as before */
-static inline __attribute__((always_inline)) bool
-blocks_to_ring(
-	const struct rbuff_side *side, const unsigned char *elements, uint32_t n, const size_t size)
-{
-	_Atomic uint64_t *holders = side->holders;
-	uint32_t n_blocks = side->n_blocks, number = side->number;
-	uint64_t me = side->me, position = side->position;
-
-	if (n > 1)
-		holders_prefetch(side, elements, n, size);
-	for (uint32_t i = 0; i < n; i++) {
-		uint32_t handle = handle_of(elements + i * size);
-
-		if (UNLIKELY(handle >= n_blocks) || UNLIKELY(atomic_load_explicit(&holders[handle],
-								     memory_order_relaxed) != me)) {
-			blocks_undo(side, elements, i, size);
-			return false;
-		}
-		atomic_store_explicit(&holders[handle], sio_holder_ring(number, position + i),
-			memory_order_relaxed);
-	}
+	if (holder == sio_holder_ring(side->number, position))
+		return true;
+	if (!sio__rbuff_is_writer(side->shared, holder))
+		return false;
+	side->writer = holder;
 	return true;
 }
 
-/** rb. @return elements left, moved together */
+/** One block of rb. @return false: it is not to be read at that position */
+static inline __attribute__((always_inline)) bool
+block_from_ring(struct rbuff_side *side, const unsigned char *element, uint64_t position)
+{
+	uint32_t handle = handle_of(element);
+	_Atomic uint64_t *word;
+	uint64_t holder;
+
+	if (UNLIKELY(handle >= side->n_blocks))
+		return false;
+	word = &side->holders[handle];
+	holder = atomic_load_explicit(word, memory_order_relaxed);
+	if (UNLIKELY(holder != side->writer) && !is_queued_as(side, holder, position))
+		return false;
+	atomic_store_explicit(word, side->me, memory_order_relaxed);
+	return true;
+}
+
+/** rb from an element on that is left out. @return elements left, moved together */
+static __attribute__((noinline)) uint32_t
+blocks_leave_out(struct rbuff_side *side, unsigned char *elements, uint32_t n, uint32_t at,
+	uint64_t position, size_t size)
+{
+	uint32_t kept = at;
+
+	for (uint32_t i = at + 1; i < n; i++) {
+		if (!block_from_ring(side, elements + i * size, position + i))
+			continue;
+		memcpy(elements + kept * size, elements + i * size, size);
+		kept++;
+	}
+	side->skipped += n - kept;
+	return kept;
+}
+
+/** rb. @return elements left */
 static inline __attribute__((always_inline)) uint32_t
 blocks_from_ring(struct rbuff_side *side, unsigned char *elements, uint32_t n, uint64_t position,
 	const size_t size)
 {
-	_Atomic uint64_t *holders = side->holders;
-	uint32_t n_blocks = side->n_blocks, number = side->number, kept = 0;
-	uint64_t me = side->me;
-
-	for (uint32_t i = 0; i < n; i++) {
-		uint32_t handle = handle_of(elements + i * size);
-
-		if (UNLIKELY(handle >= n_blocks) ||
-			UNLIKELY(atomic_load_explicit(&holders[handle], memory_order_relaxed) !=
-				 sio_holder_ring(number, position + i)))
-			continue;
-		atomic_store_explicit(&holders[handle], me, memory_order_relaxed);
-		if (UNLIKELY(kept != i))
-			memcpy(elements + kept * size, elements + i * size, size);
-		kept++;
-	}
-	return kept;
+	for (uint32_t i = 0; i < n; i++)
+		if (UNLIKELY(!block_from_ring(side, elements + i * size, position + i)))
+			return blocks_leave_out(side, elements, n, i, position, size);
+	return n;
 }
 
-/** Writes n elements, which fit. @return false: blocks of them are not this member's */
-static inline __attribute__((always_inline)) bool
-put_sized(struct rbuff_side *side, const void *elements, uint32_t n, enum how how, bool blocks,
+/** Writes n elements, which fit. */
+static inline __attribute__((always_inline)) void
+put_sized(struct rbuff_side *side, const void *elements, uint32_t n, enum how how,
 	const uint32_t per_line, const size_t size, const size_t offset)
 {
-	if (blocks && !blocks_to_ring(side, elements, n, size))
-		return false;
 	if (how == WHOLE)
 		put_whole(side, elements, n, per_line, size, offset);
 	else
 		put(side, elements, n, per_line, size, offset);
-	return true;
 }
 
 static inline __attribute__((always_inline)) int
-ring_write(struct sio_rbuff *ring, const void *elements, uint32_t n, enum how how, bool blocks)
+ring_write(struct sio_rbuff *ring, const void *elements, uint32_t n, enum how how, bool checked)
 {
 	struct rbuff_side *side = ring->side;
 	uint64_t room;
 	uint32_t state;
-	bool done;
 
 	/* acquire: a write begun after somebody saw the state set finds it set */
 	state = atomic_load_explicit(&side->control->state, memory_order_acquire);
@@ -379,33 +396,30 @@ ring_write(struct sio_rbuff *ring, const void *elements, uint32_t n, enum how ho
 	}
 	if (UNLIKELY(n == 0))
 		return 0;
+	if (checked && !blocks_are_mine(side, elements, n))
+		return -EACCES;
 	switch (side->element_size) {
 	case 4:
-		done = put_sized(side, elements, n, how, blocks, SIO_RBUFF_PER_LINE_4, 4,
-			SIO_RBUFF_OFFSET_4);
+		put_sized(side, elements, n, how, SIO_RBUFF_PER_LINE_4, 4, SIO_RBUFF_OFFSET_4);
 		break;
 	case 8:
-		done = put_sized(side, elements, n, how, blocks, SIO_RBUFF_PER_LINE_8, 8,
-			SIO_RBUFF_OFFSET_8);
+		put_sized(side, elements, n, how, SIO_RBUFF_PER_LINE_8, 8, SIO_RBUFF_OFFSET_8);
 		break;
 	default:
-		done = put_sized(side, elements, n, how, blocks, SIO_RBUFF_PER_LINE_16, 16,
-			SIO_RBUFF_OFFSET_16);
+		put_sized(side, elements, n, how, SIO_RBUFF_PER_LINE_16, 16, SIO_RBUFF_OFFSET_16);
 		break;
 	}
-	if (blocks && !done)
-		return -EACCES;
 	/* w4 */
 	if (UNLIKELY(sleeps(side, SIO_RBUFF_CONSUMER)))
 		sio__rbuff_wake_side(side->control, SIO_RBUFF_CONSUMER);
 	return (int)n;
 }
 
-/** The ring carries blocks, or this handle does not write. */
+/** The blocks are to be looked at, or this handle does not write. */
 static __attribute__((noinline)) int
 write_other(struct sio_rbuff *ring, const void *elements, uint32_t n, enum how how)
 {
-	if (!ring->side || ring->side->kind != RBUFF_WRITES_BLOCKS)
+	if (!ring->side || ring->side->kind != RBUFF_WRITES_CHECKED)
 		return -EPERM;
 	if (how == BURST)
 		return ring_write(ring, elements, n, BURST, true);
@@ -468,7 +482,7 @@ published_after(uint64_t end, uint64_t position, uint32_t left)
 /**
  * Reads n elements, or as many as there are if not whole.
  *
- * @param blocks takes their blocks over, and leaves out those that are not the ring's
+ * @param blocks takes their blocks over, and leaves out those that no writer had
  * @return number read; -EPROTO for a bad end word; -EAGAIN some were read and all left out
  */
 static inline __attribute__((always_inline)) int
@@ -509,7 +523,7 @@ get(struct rbuff_side *side, void *elements, uint32_t n, bool whole, bool blocks
 			memcpy(to, from, per_line * size);
 		else
 			copy_elements(to, from, k, size);
-		if (blocks)
+		if (blocks && n > 1)
 			holders_prefetch(side, to, k, size);
 		to += k * size;
 		left -= k;
@@ -522,13 +536,9 @@ get(struct rbuff_side *side, void *elements, uint32_t n, bool whole, bool blocks
 		}
 	} while (left != 0);
 	n -= left;
-	if (blocks) {
+	if (blocks)
 		/* the cursor is where they began */
-		uint32_t kept = blocks_from_ring(side, elements, n, side->position, size);
-
-		side->skipped += n - kept;
-		n = kept;
-	}
+		n = blocks_from_ring(side, elements, n, side->position, size);
 	side->line = line;
 	side->in_line = in_line;
 	side->position = position;
@@ -650,39 +660,50 @@ ring_read(struct sio_rbuff *ring, void *elements, uint32_t n, bool bulk, bool bl
 	return r;
 }
 
-/** The ring carries blocks, or this handle does not read. */
+/** Elements were left out of a read, perhaps all: reads on, a ring full at most, and says so. */
 static __attribute__((noinline)) int
-read_other(struct sio_rbuff *ring, void *elements, uint32_t n, bool bulk)
+read_left_out(struct sio_rbuff *ring, void *elements, uint32_t n, bool bulk, int r)
 {
-	uint64_t skipped;
+	for (uint32_t i = 0; r == -EAGAIN; i++)
+		r = i < ring->side->capacity ? ring_read(ring, elements, n, bulk, true) : 0;
+	SIO_WARN("ring '%s': %llu elements left out: expected blocks that a writer of this ring "
+		 "had; was one written twice, or memory overwritten?",
+		sio_segment_name(ring->seg), (unsigned long long)ring->side->skipped);
+	ring->side->skipped = 0;
+	return r;
+}
+
+/** The ring carries blocks, or this handle does not read. */
+static inline __attribute__((always_inline)) int
+read_blocks(struct sio_rbuff *ring, void *elements, uint32_t n, bool bulk)
+{
 	int r;
 
-	if (!ring->side || ring->side->kind != RBUFF_READS_BLOCKS)
+	if (UNLIKELY(!is_kind(ring, RBUFF_READS_BLOCKS)))
 		return -EPERM;
-	skipped = ring->side->skipped;
-	/* what a wrong writer put there is stepped over, at most a ring full of it */
-	for (uint32_t i = 0;; i++) {
-		r = ring_read(ring, elements, n, bulk, true);
-		if (LIKELY(r != -EAGAIN))
-			break;
-		if (i == ring->side->capacity) {
-			r = 0;
-			break;
-		}
-	}
-	if (UNLIKELY(ring->side->skipped != skipped))
-		SIO_WARN("ring '%s': %llu elements left out: their blocks are not the ring's at "
-			 "that position. Was memory overwritten?",
-			sio_segment_name(ring->seg),
-			(unsigned long long)(ring->side->skipped - skipped));
+	r = ring_read(ring, elements, n, bulk, true);
+	if (UNLIKELY(ring->side->skipped != 0))
+		return read_left_out(ring, elements, n, bulk, r);
 	return r;
+}
+
+static __attribute__((noinline)) int
+read_other_bulk(struct sio_rbuff *ring, void *elements, uint32_t n)
+{
+	return read_blocks(ring, elements, n, true);
+}
+
+static __attribute__((noinline)) int
+read_other_burst(struct sio_rbuff *ring, void *elements, uint32_t n)
+{
+	return read_blocks(ring, elements, n, false);
 }
 
 int
 sio_rbuff_read_bulk(struct sio_rbuff *ring, void *elements, unsigned int n)
 {
 	if (!is_kind(ring, RBUFF_READS))
-		return read_other(ring, elements, n, true);
+		return read_other_bulk(ring, elements, n);
 	return ring_read(ring, elements, n, true, false);
 }
 
@@ -690,6 +711,6 @@ int
 sio_rbuff_read_burst(struct sio_rbuff *ring, void *elements, unsigned int n)
 {
 	if (!is_kind(ring, RBUFF_READS))
-		return read_other(ring, elements, n, false);
+		return read_other_burst(ring, elements, n);
 	return ring_read(ring, elements, n, false, false);
 }

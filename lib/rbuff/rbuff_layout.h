@@ -14,7 +14,8 @@
  *     +----------------------------------+
  *     | constants                        |  geometry, names; written before publishing only
  *     +----------------------------------+
- *     | roles                            |  who is the producer, who the consumer
+ *     | roles                            |  who is the producer, who the consumer; whose blocks
+ *     |                                  |  may be queued
  *     +----------------------------------+
  *     | control                          |  states and sleepers; read at every call, written rarely
  *     +----------------------------------+
@@ -48,7 +49,7 @@
 #include <stdatomic.h>
 #include <slabio/rbuff.h>
 
-#define SIO_RBUFF_LAYOUT_VERSION 2u
+#define SIO_RBUFF_LAYOUT_VERSION 3u
 
 #define SIO_RBUFF_PER_LINE_4  14u
 #define SIO_RBUFF_PER_LINE_8  7u
@@ -58,6 +59,11 @@
 #define SIO_RBUFF_OFFSET_4  8u
 #define SIO_RBUFF_OFFSET_8  8u
 #define SIO_RBUFF_OFFSET_16 16u
+
+/** Names in the list of writers; see struct rbuff_layout. */
+#define SIO_RBUFF_WRITERS 12u
+/** In the list of writers: more than these. */
+#define SIO_RBUFF_WRITERS_MORE UINT32_MAX
 
 struct rbuff_line {
 	_Alignas(SIO_CACHE_LINE) _Atomic uint64_t end;
@@ -108,6 +114,12 @@ struct rbuff_layout {
 	 * number a dead one -> settling(me) -> NONE, by recovery alone.
 	 */
 	_Alignas(2 * SIO_CACHE_LINE) _Atomic uint64_t roles[2];
+	/**
+	 * In a ring with a number: the members of the pool whose blocks may be queued, 0 in unused
+	 * places. By each producer, before it writes its first element: it adds its name, and
+	 * strikes out the others' if the ring is empty.
+	 */
+	_Atomic uint32_t writers[SIO_RBUFF_WRITERS];
 	_Alignas(2 * SIO_CACHE_LINE) struct rbuff_control control;
 	/**
 	 * By enum sio_rbuff_role: written by who has the role, with release, and by nobody else.
@@ -126,10 +138,10 @@ _Static_assert(SIO_RBUFF_OFFSET_4 + 4 * SIO_RBUFF_PER_LINE_4 == SIO_CACHE_LINE, 
 _Static_assert(SIO_RBUFF_OFFSET_8 + 8 * SIO_RBUFF_PER_LINE_8 == SIO_CACHE_LINE, "full line");
 _Static_assert(SIO_RBUFF_OFFSET_16 + 16 * SIO_RBUFF_PER_LINE_16 == SIO_CACHE_LINE, "full line");
 /* adjacent-line prefetch moves pairs of lines, hence two lines each */
-_Static_assert(offsetof(struct rbuff_layout, roles) == 256, "layout version 2");
-_Static_assert(offsetof(struct rbuff_layout, control) == 384, "layout version 2");
-_Static_assert(offsetof(struct rbuff_layout, positions) == 512, "layout version 2");
-_Static_assert(offsetof(struct rbuff_layout, lines) == 768, "layout version 2");
+_Static_assert(offsetof(struct rbuff_layout, roles) == 256, "layout version 3");
+_Static_assert(offsetof(struct rbuff_layout, control) == 384, "layout version 3");
+_Static_assert(offsetof(struct rbuff_layout, positions) == 512, "layout version 3");
+_Static_assert(offsetof(struct rbuff_layout, lines) == 768, "layout version 3");
 _Static_assert(SIO_RBUFF_PRODUCER == 0 && SIO_RBUFF_CONSUMER == 1, "roles are indices");
 
 /* ---- a role word ----

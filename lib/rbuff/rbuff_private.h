@@ -21,8 +21,8 @@ enum rbuff_kind {
 	RBUFF_NOBODY = 0,
 	RBUFF_WRITES = 1,
 	RBUFF_READS = 2,
-	RBUFF_WRITES_BLOCKS = 3, /**< holder words go along */
-	RBUFF_READS_BLOCKS = 4,
+	RBUFF_WRITES_CHECKED = 3, /**< looks at the holder words of what it writes */
+	RBUFF_READS_BLOCKS = 4,	  /**< stores its name into them */
 };
 
 /**
@@ -59,7 +59,9 @@ struct rbuff_side {
 	uint32_t n_blocks;
 	uint32_t number;
 	uint64_t me; /**< this process in a holder word */
-	uint64_t skipped;
+	const struct rbuff_layout *shared;
+	uint64_t writer; /**< of the list of writers: whose block was read last, as a holder word */
+	uint64_t skipped; /**< elements left out of a read, of which nobody was told yet */
 };
 
 struct sio_rbuff {
@@ -68,7 +70,7 @@ struct sio_rbuff {
 	struct rbuff_side *side; /**< NULL for an observer */
 	enum sio_rbuff_role role;
 	uint64_t self;		/**< the role word under which the role was taken */
-	struct sio_pool *pool;	/**< exact pool whose blocks' holder words go along; or NULL */
+	struct sio_pool *pool;	/**< exact pool whose blocks it carries; or NULL */
 	sio_member_t pool_self; /**< this process in it */
 	/* geometry, checked when the ring was opened and not read from shared memory again */
 	uint32_t capacity;
@@ -106,12 +108,44 @@ int sio__rbuff_number_take(struct rbuff_constants *c, const struct sio_rbuff_opt
 void sio__rbuff_number_use(struct sio_pool *pool, uint32_t number, bool published);
 /** Says whose blocks go through a ring that is being opened. @return 0 or -errno */
 int sio__rbuff_pool_set(struct sio_rbuff *ring, struct sio_pool *pool);
-/** The role is ours. */
-void sio__rbuff_blocks_start(struct sio_rbuff *ring);
+/** The role is ours. @param empty nothing is queued */
+void sio__rbuff_blocks_start(struct sio_rbuff *ring, bool empty);
+/** Whether a holder word is the name of a member whose blocks may be queued in the ring. */
+bool sio__rbuff_is_writer(const struct rbuff_layout *shared, uint64_t holder);
+struct sio_local;
+struct sio_dead;
+/**
+ * Takes what is queued out of a ring that this process has in CLOSING, and gives it to the pool.
+ *
+ * @param dead recovery: blocks of these are taken as well; else NULL
+ * @return blocks
+ */
+uint32_t sio__rbuff_unload(
+	struct sio_rbuff *ring, struct sio_local *local, const struct sio_dead *dead);
 /** Roles in it are not taken any more; who leaves last closes it. */
 void sio__rbuff_end(struct sio_rbuff *ring);
 /** The role was given back: closes the ring if it is to end, and this was the last one. */
 void sio__rbuff_blocks_leave(struct sio_rbuff *ring);
+
+/* rbuff_look.c: what lies in the rings of a pool */
+struct sio_queued;
+typedef void (*rbuff_queued_fn)(void *arg, const struct sio_queued *queued);
+/**
+ * Opens the ring of an entry to be looked at.
+ *
+ * @param word the entry's word before its name is read
+ * @return 0; -ENOENT no ring with that random number is under that name; -EAGAIN the entry changed;
+ *         -errno
+ */
+int sio__rbuff_open_entry(
+	struct sio_pool *pool, uint32_t number, uint64_t word, struct sio_rbuff **out);
+/**
+ * Calls fn for each position that is published and not consumed: for all that are so from before
+ * the call until after it.
+ *
+ * @return false if its positions make no sense
+ */
+bool sio__rbuff_each_queued(struct sio_rbuff *ring, rbuff_queued_fn fn, void *arg);
 
 /* rbuff_wait.c */
 /** Prepares this process for barriers that sleepers issue. @return whether that can be relied on */

@@ -8,12 +8,16 @@
  * Invariant. A side is settled by one process at a time, the one that its role names as settling;
  * nobody publishes or reads on that side until its role is free again.
  *
- * Order. First the role, so that the side stands still. Then, of a writer, the published end; all
- * blocks at positions of this ring that are not below it are free. Of a reader, every position that
- * it had not stated as read: a block there that carries a dead name goes back to that position; one
- * that carries a position below is nobody's, and free.
- * Then the role becomes free, and whoever sleeps in the ring looks again. The holder words are
- * walked once for all rings.
+ * Order. First the role, so that the side stands still. A writer leaves nothing but what is
+ * published: that stays queued, in its name, and what it had not published is in its hands. Of a
+ * reader, every position that it had not stated as read is looked at: a block there that carries a
+ * dead name which is no writer's is one that it had taken, and goes back to that position. Then the
+ * role becomes free, and whoever sleeps in the ring looks again.
+ *
+ * Whatever is queued in any ring is marked, also in one that a living process closes: names of dead
+ * writers on marked blocks are left alone by the rest of recovery. A block that a dead name is on,
+ * and that is not marked, was in none of the queues when this looked, and comes into none, as the
+ * dead write no more.
  *
  * Deaths. The role names the dead recoverer, and so a dead side: the next run begins with that side
  * anew, and finds done what was done. What was freed carries the dead recoverer's name.
@@ -37,7 +41,6 @@ struct ring_run {
 	uint32_t number;
 	bool mine[2];	   /**< by role: this run settles it */
 	bool closing;	   /**< this run closes it */
-	uint64_t end;	   /**< of a dead writer */
 	uint64_t consumed; /**< of a dead reader */
 };
 
@@ -54,29 +57,10 @@ entry_word(struct sio_recovery *r, const struct ring_run *run)
 		&sio_ring_entry_of(r->local.pool, run->number)->word, memory_order_seq_cst);
 }
 
-/* @return 0; -ENOENT no ring with that random number is under that name; -EAGAIN; -errno */
 static int
-open_named(struct sio_recovery *r, struct ring_run *run)
+open_entry(struct sio_recovery *r, struct ring_run *run)
 {
-	struct sio_pool *pool = r->local.pool;
-	struct sio_ring_entry *entry = sio_ring_entry_of(pool, run->number);
-	uint64_t uid = atomic_load_explicit(&entry->uid, memory_order_relaxed);
-	char name[SIO_NAME_LEN];
-	bool sane = sio__ring_name(entry, name);
-	int rc;
-
-	if (entry_word(r, run) != run->word)
-		return -EAGAIN;
-	if (!sane)
-		return -EPROTO;
-	rc = sio_rbuff_attach(name, SIO_RBUFF_OBSERVER, &run->ring);
-	if (rc == 0 && (rbuff_constants(run->ring)->number != run->number ||
-			       rbuff_constants(run->ring)->uid != uid)) {
-		sio_rbuff_detach(run->ring);
-		run->ring = NULL;
-		rc = -ENOENT;
-	}
-	return rc;
+	return sio__rbuff_open_entry(r->local.pool, run->number, run->word, &run->ring);
 }
 
 static void
@@ -105,15 +89,15 @@ open_try(struct sio_recovery *r, struct ring_run *run)
 			close_now(r, run);
 		return 0;
 	case SIO_RING_CLOSING:
-		if (!dead)
-			return 0;
-		/* its name may be there yet */
-		rc = open_named(r, run);
-		if (rc != -EAGAIN)
+		/* of the living: what it has not taken out yet is queued. Without a name it is empty */
+		rc = open_entry(r, run);
+		if (dead && (rc == 0 || rc == -ENOENT || rc == -EPROTO)) {
 			close_now(r, run);
-		return rc == -EAGAIN ? rc : 0;
+			return 0;
+		}
+		return rc == -ENOENT ? 0 : rc;
 	default:
-		rc = open_named(r, run);
+		rc = open_entry(r, run);
 		if (rc != -ENOENT)
 			return rc;
 		if (state != SIO_RING_NAMED || dead)
@@ -154,48 +138,46 @@ roles_take(struct sio_recovery *r, struct ring_run *run)
 	}
 }
 
-/* Calls fn for the handle at each position between consumed and published. */
-static void
-each_queued(struct sio_recovery *r, struct ring_run *run,
-	void (*fn)(
-		struct sio_recovery *r, struct ring_run *run, uint64_t position, uint32_t handle))
-{
-	uint64_t from = sio_rbuff_consumed(run->ring), to = sio_rbuff_published(run->ring);
-	uint32_t element[4];
+/* One ring of one run, for what is called for each element. */
+struct of_run {
+	struct sio_recovery *r;
+	struct ring_run *run;
+};
 
-	if (to - from > run->ring->capacity && !run->mine[SIO_RBUFF_CONSUMER]) {
-		/* the living reader moved on between the two looks; what it passed is not queued */
-		from = sio_rbuff_consumed(run->ring);
-	}
-	if (to - from > run->ring->capacity) {
-		r->blind |= (int64_t)(to - from) > 0;
-		return;
-	}
-	for (uint64_t p = from; p != to; p++)
-		if (sio_rbuff_peek(run->ring, p, element) == 0 &&
-			element[0] < r->local.pool->n_blocks)
-			fn(r, run, p, element[0]);
+static void
+each_queued(struct sio_recovery *r, struct ring_run *run, rbuff_queued_fn fn)
+{
+	struct of_run of = {.r = r, .run = run};
+
+	r->blind |= !sio__rbuff_each_queued(run->ring, fn, &of);
 }
 
 static void
-requeue(struct sio_recovery *r, struct ring_run *run, uint64_t position, uint32_t handle)
+requeue(void *arg, const struct sio_queued *queued)
 {
-	_Atomic uint64_t *holder = &r->local.pool->holders[handle];
-	uint64_t had = atomic_load_explicit(holder, memory_order_relaxed);
+	const struct of_run *of = arg;
+	struct sio_recovery *r = of->r;
+	_Atomic uint64_t *holder;
+	uint64_t had;
 
-	if (!sio_dead_holder(&r->dead, had))
+	if (queued->handle >= r->local.pool->n_blocks)
+		return;
+	holder = &r->local.pool->holders[queued->handle];
+	had = atomic_load_explicit(holder, memory_order_relaxed);
+	if (!sio_dead_holder(&r->dead, had) || sio__rbuff_is_writer(queued->ring->shared, had))
 		return;
 	/* release: for the next reader; it sees its role free after that */
 	r->report.requeued += atomic_compare_exchange_strong_explicit(holder, &had,
-		sio_holder_ring(run->number, position), memory_order_acq_rel, memory_order_relaxed);
+		sio_holder_ring(queued->number, queued->position), memory_order_acq_rel,
+		memory_order_relaxed);
 }
 
 static void
-mark(struct sio_recovery *r, struct ring_run *run, uint64_t position, uint32_t handle)
+mark(void *arg, const struct sio_queued *queued)
 {
-	(void)run;
-	(void)position;
-	sio_recovery_mark(r, handle);
+	const struct of_run *of = arg;
+
+	sio_recovery_mark(of->r, queued->handle);
 }
 
 /* It was destroyed, and both sides have left or are dead. */
@@ -221,14 +203,12 @@ settle_sides(struct sio_recovery *r, struct ring_run *run)
 		run->consumed = sio_rbuff_consumed(run->ring);
 		each_queued(r, run, requeue);
 	}
-	if (run->mine[SIO_RBUFF_PRODUCER])
-		run->end = sio_rbuff_published(run->ring);
 	close_ended(r, run);
 	if (!run->closing && (run->mine[0] || run->mine[1]))
 		r->report.queued += sio_rbuff_count(run->ring);
 }
 
-/* True of a block at a position of a ring that nobody will ever read. */
+/* True of a block that names a position of a ring that nobody will ever read. */
 static bool
 is_lost(const struct ring_run *runs, uint32_t max, uint64_t holder)
 {
@@ -240,7 +220,6 @@ is_lost(const struct ring_run *runs, uint32_t max, uint64_t holder)
 	run = &runs[number - 1];
 	/* positions are compared as the 48 bits of them that a holder word has */
 	return run->closing ||
-	       (run->mine[SIO_RBUFF_PRODUCER] && (int64_t)((holder - run->end) << 16) >= 0) ||
 	       (run->mine[SIO_RBUFF_CONSUMER] && (int64_t)((holder - run->consumed) << 16) < 0);
 }
 
@@ -321,7 +300,9 @@ sio__rings_settle(struct sio_recovery *r)
 		open_ring(r, run);
 		if (run->ring != NULL && sio_ring_state(run->word) != SIO_RING_CLOSING)
 			settle_sides(r, run);
-		walk |= run->closing || run->mine[0] || run->mine[1];
+		if (run->ring != NULL && run->closing)
+			r->report.blocks_rings += sio__rbuff_unload(run->ring, &r->local, &r->dead);
+		walk |= run->closing || run->mine[SIO_RBUFF_CONSUMER];
 	}
 	if (walk)
 		take_lost(r, runs);

@@ -22,7 +22,7 @@
 /** A magazine that is emptied goes on counting its last block. */
 #define SIO_PLANT_COUNTED_TWICE 4
 /** A ring's end words are published before the elements. */
-#define SIO_PLANT_HOLDER_AFTER_INDEX 5
+#define SIO_PLANT_END_WORD_FIRST 5
 /** The first line of a whole write is published first, not last. */
 #define SIO_PLANT_HEAD_FIRST 6
 /** Lines that a dead producer wrote and did not publish keep their end words. */

@@ -21,14 +21,15 @@
 /** What the dead left. */
 struct rings_start {
 	struct pool_start pool;
-	unsigned int queued;  /**< elements that the writer wrote */
-	unsigned int named;   /**< blocks that carry positions beyond, not published */
-	bool tail;	      /**< these are in the ring, but for w2 */
-	unsigned int w_hands; /**< blocks in the writer's hands */
-	unsigned int read;    /**< elements read, in the reader's hands */
-	unsigned int taken;   /**< elements that carry the reader's name, not stated as read */
+	unsigned int queued;	/**< elements that the writer wrote */
+	unsigned int unwritten; /**< blocks of the next write, not published */
+	bool tail;		/**< these are in the ring, but for w2 */
+	unsigned int w_hands;	/**< blocks in the writer's hands */
+	unsigned int read;	/**< elements read, in the reader's hands */
+	unsigned int taken;	/**< elements that carry the reader's name, not stated as read */
 	bool no_reader;
 	bool no_writer; /**< it left in order, after it wrote */
+	bool own;	/**< the survivor wrote as many before it, and left the ring only */
 	bool ended;	/**< the ring was destroyed */
 	bool removed;	/**< its name is gone */
 	bool orphan;	/**< no other process is a member of it */
@@ -40,38 +41,37 @@ start_of(struct crash_scene *s)
 	return s->arg;
 }
 
-static uint32_t
-number(void)
-{
-	struct sio_rbuff_info info;
-
-	sio_rbuff_info(ring, &info);
-	return info.number;
-}
-
 static void
 be_writer(struct crash_scene *s)
 {
 	const struct rings_start *st = start_of(s);
 	struct sio_desc descs[BLOCKS] = {0};
-	uint64_t at;
 
 	if (st->orphan)
 		crash_ok(s, ring_try_create(s, 16, SIO_RBUFF_PRODUCER));
 	else
 		ring_attach(s, SIO_RBUFF_PRODUCER);
 	crash_check(s, ring_write(s, st->queued, false) == st->queued);
-	at = sio_rbuff_published(ring);
-	for (unsigned int i = 0; i < st->named; i++) {
+	for (unsigned int i = 0; i < st->unwritten; i++) {
 		crash_ok(s, view_take(s, 1));
-		atomic_store(&view.pool->holders[view.held[view.n - 1]],
-			sio_holder_ring(number(), at + i));
 		descs[i].handle = view.held[view.n - 1];
 	}
 	if (st->tail)
-		ring_leave_tail(ring, descs, st->named);
+		ring_leave_tail(ring, descs, st->unwritten);
 	for (unsigned int i = 0; i < st->w_hands; i++)
 		crash_ok(s, view_take(s, 1));
+}
+
+/* The writer that lives on. */
+static void
+write_and_leave(struct crash_scene *s)
+{
+	struct sio_rbuff *observer = ring;
+
+	ring_attach(s, SIO_RBUFF_PRODUCER);
+	crash_check(s, ring_write(s, start_of(s)->queued, false) == start_of(s)->queued);
+	sio_rbuff_detach(ring);
+	ring = observer;
 }
 
 static void
@@ -126,6 +126,8 @@ setup(struct crash_scene *s)
 	pool_scene_setup(s);
 	if (!st->orphan)
 		crash_ok(s, ring_try_create(s, 16, SIO_RBUFF_OBSERVER));
+	if (st->own)
+		write_and_leave(s);
 	live_and_die(s, be_writer, st->no_writer);
 	if (!st->no_reader)
 		live_and_die(s, be_reader, false);
@@ -150,7 +152,12 @@ survive(struct crash_scene *s, enum crash_how how)
 	crash_ok(s, sio_pool_recover(view.pool, NULL));
 	n = view_take_all(s);
 	crash_figure(s, BLOCKS - n);
-	view_give(s, view.n);
+	/*
+	 * what came back out of an ended ring carries the survivor's name again, as when it was
+	 * queued: the stopped one takes none of it when it goes on
+	 */
+	if (!st->own)
+		view_give(s, view.n);
 	if (st->ended || st->removed ||
 		sio_rbuff_attach_blocks(ring_name(s), SIO_RBUFF_CONSUMER, view.pool, &ring) != 0) {
 		ring = own;
@@ -178,19 +185,21 @@ static void
 audit(struct crash_scene *s, enum crash_how how)
 {
 	const struct rings_start *st = start_of(s);
+	const unsigned int wrote = st->own ? 2 * st->queued : st->queued;
 	struct sio_rbuff *own = ring, *gone;
 	struct ring_user *u = s->user;
 
 	(void)how;
+	view_give(s, view.n);
 	ring_recover(s);
 	if (!st->ended && !st->removed) {
 		ring_attach(s, SIO_RBUFF_CONSUMER);
 		crash_successor(s, write_more);
 		while (ring_read(s, 3, true) > 0)
 			view_give(s, view.n);
-		if (atomic_load(&u->delivered) != st->queued + 5)
+		if (atomic_load(&u->delivered) != wrote + 5)
 			crash_fault(s, CRASH_LOST, "%u elements were delivered, expected %u",
-				(unsigned int)atomic_load(&u->delivered), st->queued + 5);
+				(unsigned int)atomic_load(&u->delivered), wrote + 5);
 		sio_rbuff_destroy(ring);
 		if (own != NULL)
 			sio_rbuff_detach(own);
@@ -213,23 +222,27 @@ audit(struct crash_scene *s, enum crash_how how)
 		.audit = audit}
 
 RECOVER(idle, "recovery, roles of the dead", "sio__rings_settle", .queued = 0);
-RECOVER(writer, "recovery, dead writer", "sio__rings_settle", .queued = 4, .named = 3, .w_hands = 2,
-	.no_reader = true);
-RECOVER(writer_only_named, "recovery, dead writer, nothing published", "sio__rings_settle",
-	.named = 1, .no_reader = true);
+RECOVER(writer, "recovery, dead writer", "sio__rings_settle", .queued = 4, .unwritten = 3,
+	.w_hands = 2, .no_reader = true);
+RECOVER(writer_of_nothing, "recovery, dead writer, nothing published", "sio__rings_settle",
+	.unwritten = 1, .no_reader = true);
 RECOVER(writer_in_slots, "recovery, dead writer, slots not published", "sio__rings_settle",
-	.queued = 4, .named = 8, .tail = true, .w_hands = 1, .no_reader = true);
+	.queued = 4, .unwritten = 8, .tail = true, .w_hands = 1, .no_reader = true);
 RECOVER(reader, "recovery, dead reader", "requeue", .queued = 7, .read = 2, .taken = 3,
 	.no_writer = true);
 RECOVER(reader_of_all, "recovery, dead reader, all taken", "requeue", .queued = 5, .taken = 5,
 	.no_writer = true);
-RECOVER(both, "recovery, both sides dead", "requeue", .queued = 6, .named = 7, .tail = true,
+RECOVER(both, "recovery, both sides dead", "requeue", .queued = 6, .unwritten = 7, .tail = true,
 	.w_hands = 1, .read = 2, .taken = 2);
-RECOVER(ended, "recovery, destroyed ring, both dead", "sio__ring_closing", .queued = 6, .named = 2,
-	.read = 1, .taken = 2, .ended = true);
-RECOVER(removed, "recovery, ring without a name", "sio__ring_closing", .queued = 6, .named = 2,
+RECOVER(ended, "recovery, destroyed ring, both dead", "sio__ring_closing", .queued = 6,
+	.unwritten = 2, .read = 1, .taken = 2, .ended = true);
+RECOVER(removed, "recovery, ring without a name", "sio__ring_closing", .queued = 6, .unwritten = 2,
 	.read = 1, .taken = 2, .removed = true, .orphan = true);
-RECOVER(orphan, "recovery, ring that nobody lives in", "requeue", .queued = 6, .named = 2,
+RECOVER(own, "recovery, dead reader, one writer alive", "requeue", .queued = 4, .read = 1,
+	.taken = 5, .own = true);
+RECOVER(own_ended, "recovery, destroyed ring, one writer alive", "sio__rbuff_unload", .queued = 4,
+	.read = 1, .taken = 4, .own = true, .ended = true);
+RECOVER(orphan, "recovery, ring that nobody lives in", "requeue", .queued = 6, .unwritten = 2,
 	.read = 1, .taken = 2, .orphan = true);
 
 #define BOTH(c)                                              \
@@ -245,7 +258,7 @@ main(int argc, char **argv)
 	static const struct crash_row rows[] = {
 		BOTH(idle),
 		BOTH(writer),
-		BOTH(writer_only_named),
+		BOTH(writer_of_nothing),
 		BOTH(writer_in_slots),
 		BOTH(reader),
 		BOTH(reader_of_all),
@@ -253,6 +266,8 @@ main(int argc, char **argv)
 		BOTH(ended),
 		BOTH(removed),
 		BOTH(orphan),
+		BOTH(own),
+		BOTH(own_ended),
 	};
 	/* clang-format on */
 

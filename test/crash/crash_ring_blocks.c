@@ -268,6 +268,12 @@ survive_stopped(struct crash_scene *s)
 			0);
 	/* but a destroyed ring that it has left, and not closed yet, anybody may close */
 	crash_check(s, report.blocks_rings == 0 || start_of(s)->alone);
+	/*
+	 * what was given back out of it carries again the name of the survivor, who wrote it: the
+	 * stopped one takes none of that when it goes on
+	 */
+	if (ring == NULL)
+		view_take_all(s);
 }
 
 static void
@@ -328,6 +334,7 @@ audit(struct crash_scene *s, enum crash_how how)
 	unsigned int queued, n;
 
 	(void)how;
+	view_give(s, view.n);
 	if (ring != NULL) {
 		/* before its end brings back whatever carries its number */
 		queued = sio_rbuff_count(ring);
@@ -410,11 +417,11 @@ finish_creator(struct crash_scene *s)
 		.survive = after,                                                             \
 		.audit = audit}
 
-#define WRITER(id, title, ...)                                              \
-	RING(id, title, op_write, prepare, partner, survive, "write_other", \
-		.victim = SIO_RBUFF_PRODUCER, __VA_ARGS__)
+#define WRITER(id, title, ...)                                                                   \
+	RING(id, title, op_write, prepare, partner, survive, NULL, .victim = SIO_RBUFF_PRODUCER, \
+		__VA_ARGS__)
 #define READER(id, title, ...)                                            \
-	RING(id, title, op_read, prepare, partner, survive, "read_other", \
+	RING(id, title, op_read, prepare, partner, survive, NULL, \
 		.victim = SIO_RBUFF_CONSUMER, __VA_ARGS__)
 
 WRITER(write_one, "blocks write, 1", .n = 1);
@@ -425,10 +432,10 @@ WRITER(write_wrap, "blocks write bulk, wrapping", .before = 14, .queued = 2, .n 
 WRITER(write_burst, "blocks write burst, too many", .size = 8, .before = 6, .queued = 12, .n = 6,
 	.burst = true, .recover_first = true);
 RING(write_packets, "blocks write, packets of 3", op_packets, prepare, partner, survive,
-	"write_other", .victim = SIO_RBUFF_PRODUCER, .before = 2, .queued = 2, .packet = 3,
-	.n = 12);
-RING(write_whole, "blocks write, packet of 8", op_packets, prepare, partner, survive, "write_other",
-	.victim = SIO_RBUFF_PRODUCER, .before = 2, .packet = 8, .n = 8);
+	"sio_rbuff_write_whole", .victim = SIO_RBUFF_PRODUCER, .before = 2, .queued = 2,
+	.packet = 3, .n = 12);
+RING(write_whole, "blocks write, packet of 8", op_packets, prepare, partner, survive,
+	"sio_rbuff_write_whole", .victim = SIO_RBUFF_PRODUCER, .before = 2, .packet = 8, .n = 8);
 READER(read_one, "blocks read, 1", .queued = 3, .n = 1);
 READER(read_bulk, "blocks read bulk 7 of 16", .queued = 9, .n = 7);
 READER(read_bulk4, "blocks read bulk 9 of 4", .size = 4, .queued = 12, .n = 9,
@@ -449,9 +456,9 @@ RING(destroy_writer, "blocks ring destroy, writer", op_destroy, prepare, NULL, s
 RING(destroy_reader, "blocks ring destroy, reader", op_destroy, prepare, NULL, survive_end,
 	"sio__ring_end", .victim = SIO_RBUFF_CONSUMER, .queued = 4, .recover_first = true);
 RING(last_writer, "blocks ring, last to leave, writer", op_detach, prepare, NULL, survive_end,
-	"sio__ring_close", .victim = SIO_RBUFF_PRODUCER, .queued = 4, .alone = true);
+	"sio__rbuff_unload", .victim = SIO_RBUFF_PRODUCER, .queued = 4, .alone = true);
 RING(last_reader, "blocks ring, last to leave, reader", op_detach, prepare, NULL, survive_end,
-	"sio__ring_close", .victim = SIO_RBUFF_CONSUMER, .queued = 4, .alone = true);
+	"sio__rbuff_unload", .victim = SIO_RBUFF_CONSUMER, .queued = 4, .alone = true);
 
 static const struct blocks_start create_start = {.pool = {.exact = true}};
 static const struct crash_case create = {.name = "blocks ring create",

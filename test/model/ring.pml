@@ -3,10 +3,11 @@
  */
 
 /*
- * Hand-over through a ring with holder words, and deaths on both sides. Writer A has the blocks 1 and 2, reader B takes
+ * Blocks of an exact pool in a ring, and deaths on both sides. Writer A has the blocks 1 and 2, reader B takes
  * what comes; each may be killed between any two steps, and so may R1, who recovers first. R2 recovers after it or at
  * the same time, and once more at the end. Writer A2, with block 3, and reader N follow when the place is free.
  *
+ * What is queued carries its writer's name. The reader alone stores holder words; recovery goes by what lies in the ring.
  * A batch of two is written in order, or as a packet: a whole write.
  *
  * Checked: no block is in two hands, a packet is published whole, a reader that finds a block published gets it, nobody takes a block from a living
@@ -32,7 +33,7 @@
 /* words written by plain stores */
 #define SLOT(p)	 ((p) & 1)
 #define CONSUMED 2
-#define HOLDER(b) (2 + (b)) /* by the block's member; recoverers change them by compare-and-swap */
+#define HOLDER(b) (2 + (b)) /* by the reader; recoverers change them by compare-and-swap */
 #define NMEM	 6
 
 #include "tso.inc"
@@ -48,6 +49,8 @@
 #define RING(p)	   (8 + (p))
 #define IN_RING(o) ((o) >= 8)
 #define POS(o)	   ((o) - 8)
+/* the ring's list of writers */
+#define WRITER(o) ((o) == A || (o) == A2)
 
 /* who has the writer's and the reader's place, changed by compare-and-swap alone */
 byte writer_place = A, reader_place = B;
@@ -61,19 +64,6 @@ byte hand[NMEMB];
 byte heads;
 #define IN_A_HAND(b) \
 	((hand[A] | hand[B] | hand[R1] | hand[R2] | hand[A2] | hand[N]) & (1 << (b)))
-
-/* w1, for one block at position p: a plain store, as nobody else writes what a living member has in hands */
-inline w1(p, b)
-{
-	atomic {
-		SB_ROOM(cpu);
-#ifndef FAULT_HOLDER_AFTER_INDEX
-		assert(LOAD(cpu, HOLDER(b)) == me); /* taken from a living member */
-#endif
-		store(cpu, HOLDER(b), RING(p));
-		hand[me] = hand[me] & ~(1 << (b))
-	}
-}
 
 /* an element and its end word */
 inline slot(p, b)
@@ -116,19 +106,10 @@ inline ring_write()
 			:: heads = heads & ~(1 << pos)
 			fi
 		:: heads = heads & ~(1 << pos)
-		fi
+		fi;
+		hand[me] = hand[me] & ~(1 << b | (b2 -> 1 << b2 : 0))
 	}
-#ifdef FAULT_HOLDER_AFTER_INDEX
 	slots();
-#endif
-	w1(pos, b);
-	if
-	:: b2 -> w1(pos + 1, b2)
-	:: else
-	fi;
-#ifndef FAULT_HOLDER_AFTER_INDEX
-	slots();
-#endif
 	atomic {
 		pos = pos + 1 + (b2 -> 1 : 0);
 		b = 0;
@@ -224,7 +205,7 @@ inline r12(p, b)
 	/* r2: a look, then a plain store */
 	atomic {
 		if
-		:: b && LOAD(cpu, HOLDER(b)) != RING(p) -> b = 0; lost = 1 /* who loses skips */
+		:: b && LOAD(cpu, HOLDER(b)) != RING(p) && !WRITER(LOAD(cpu, HOLDER(b))) -> b = 0; lost = 1
 		:: else
 		fi
 	}
@@ -233,7 +214,7 @@ inline r12(p, b)
 		if
 		:: b ->
 			/* nobody has changed it since the look */
-			assert(LOAD(cpu, HOLDER(b)) == RING(p));
+			assert(LOAD(cpu, HOLDER(b)) == RING(p) || WRITER(LOAD(cpu, HOLDER(b))));
 			store(cpu, HOLDER(b), me)
 		:: else
 		fi
@@ -243,6 +224,9 @@ inline r12(p, b)
 /* rbuff read of an exact pool's blocks, one or two at a time */
 inline ring_read()
 {
+#ifdef FAULT_CONSUMED_FIRST
+	atomic { SB_ROOM(cpu); store(cpu, CONSUMED, pos + 1) }
+#endif
 	r12(pos, b);
 	if
 	:: end == pos + 1 -> r12(pos + 1, b2)
@@ -271,12 +255,8 @@ inline ring_read()
 		b = 0;
 		b2 = 0;
 		end = 0;
-#ifndef FAULT_HOLDER_AFTER_INDEX
 		/* while all keep to the protocol there is nobody to lose to */
 		assert(!lost)
-#else
-		skip
-#endif
 	}
 }
 
@@ -321,28 +301,12 @@ leave:
 	}
 }
 
-/* recovery, step 3, the writer's side: what it named for positions that it never published */
+/* recovery, step 3, the writer's side: it names nothing; its place becomes free */
 inline settle_writer()
 {
 	atomic {
-		writer_place != NONE && DEAD(writer_place) -> writer_place = me
+		writer_place != NONE && DEAD(writer_place) -> writer_place = NONE
 	}
-	find_end(p);
-	do
-	:: atomic {
-		b <= NBLK ->
-		if
-		:: IN_RING(mem[HOLDER(b)]) && POS(mem[HOLDER(b)]) >= p ->
-			REACHED(0);
-			mem[HOLDER(b)] = me;
-			assert(!IN_A_HAND(b));
-			hand[me] = hand[me] | 1 << b
-		:: else
-		fi;
-		b++
-	   }
-	:: atomic { b > NBLK -> b = 1; p = 0; writer_place = NONE; break }
-	od
 }
 
 /* recovery, step 3, the reader's side: what it had taken over, and did not state as read, goes back into the queue */
@@ -355,11 +319,9 @@ inline settle_reader()
 	do
 	:: atomic {
 		AT(mem[SLOT(p)], p) ->
-		v = mem[HOLDER(BLOCK(mem[SLOT(p)]))]
-	   }
-	   atomic {
+		v = mem[HOLDER(BLOCK(mem[SLOT(p)]))];
 		if
-		:: v < NMEMB && DEAD(v) && mem[HOLDER(BLOCK(mem[SLOT(p)]))] == v ->
+		:: v < NMEMB && DEAD(v) && !WRITER(v) ->
 			REACHED(1);
 			mem[HOLDER(BLOCK(mem[SLOT(p)]))] = RING(p)
 		:: else
@@ -377,36 +339,62 @@ inline settle_reader()
 			AT(mem[SLOT(mem[CONSUMED] + 1)], mem[CONSUMED] + 1) && \
 				BLOCK(mem[SLOT(mem[CONSUMED] + 1)]) == b))
 
-/* recovery, step 4: blocks in a dead name that are in no ring */
+/*
+ * recovery, step 4: first what is queued is noted, position by position, and believed only if it is not consumed after
+ * the look; then blocks in a dead name that were not noted. It may be held up between any of these.
+ */
+inline note(p)
+{
+	if
+#ifndef FAULT_RING_NOT_LOOKED
+	/* not consumed, so not written anew: what was read before this look is what was written at p */
+	:: p < end && mem[CONSUMED] <= p -> noted = noted | 1 << BLOCK(mem[SLOT(p)])
+#endif
+	:: else
+	fi
+}
+
 inline settle_blocks()
 {
+	atomic {
+		find_end(end);
+		p = mem[CONSUMED];
+		note(p);
+		p++
+	}
+	atomic {
+		note(p);
+		p = 0;
+		end = 0
+	}
+	/* look and compare-and-swap are one step: it succeeds only where the word is still what was looked at */
 	do
 	:: atomic {
 		b <= NBLK ->
+		v = mem[HOLDER(b)];
 		if
-		:: !IN_RING(mem[HOLDER(b)]) && DEAD(mem[HOLDER(b)]) && !QUEUED(b) -> v = mem[HOLDER(b)]
-		:: else -> v = NONE
-		fi
-	   }
-	   atomic {
-		if
-		:: v != NONE && mem[HOLDER(b)] == v ->
+		:: IN_RING(v) || !DEAD(v) || !(dead & 1 << v)
+		:: !IN_RING(v) && DEAD(v) && dead & 1 << v && noted & 1 << b ->
+			if
+			:: WRITER(v) -> REACHED(0)
+			:: else
+			fi
+		:: else ->
 			REACHED(2);
 			mem[HOLDER(b)] = me;
-			assert(!IN_A_HAND(b));
+			assert(!IN_A_HAND(b) && !QUEUED(b));
 			hand[me] = hand[me] | 1 << b
-		:: else
 		fi;
 		v = 0;
 		b++
 	   }
-	:: atomic { b > NBLK -> b = 1; break }
+	:: atomic { b > NBLK -> b = 1; noted = 0; dead = 0; break }
 	od
 }
 
 proctype recoverer(byte me, runs)
 {
-	byte p, b = 1, v;
+	byte p, b = 1, v, end, noted, dead;
 
 	{
 		do
@@ -419,6 +407,11 @@ proctype recoverer(byte me, runs)
 				(ended[N] || !ended[N] && killed[B] && reader_place != NONE)
 			:: (runs == 2 || me == R1) && ended[A] && ended[B] -> goto no_need
 			fi;
+			/* who died later is left for the next run */
+			atomic {
+				dead = (DEAD(A) -> 1 << A : 0) | (DEAD(B) -> 1 << B : 0) | (DEAD(A2) -> 1 << A2 : 0) |
+					(DEAD(N) -> 1 << N : 0) | (DEAD(R1) -> 1 << R1 : 0) | (DEAD(R2) -> 1 << R2 : 0)
+			}
 			if
 			:: settle_writer()
 			:: writer_place == NONE || !DEAD(writer_place)
@@ -441,7 +434,7 @@ no_need:
 		:: else
 		fi;
 		ended[me] = 1;
-		p = 0; b = 0; v = 0
+		p = 0; b = 0; v = 0; end = 0; noted = 0; dead = 0
 	}
 }
 
@@ -508,7 +501,7 @@ init
 			:: QUEUED(b) ->
 				where++;
 				p = POS(mem[HOLDER(b)]);
-				assert(IN_RING(mem[HOLDER(b)]) && p >= mem[CONSUMED] && mem[SLOT(p)] == ELEMENT(p, b))
+				assert(WRITER(mem[HOLDER(b)]) || IN_RING(mem[HOLDER(b)]) && p >= mem[CONSUMED] && mem[SLOT(p)] == ELEMENT(p, b))
 			:: else
 			fi;
 			assert(where == 1);

@@ -56,7 +56,7 @@ static uint32_t lives[SOAK_ROLES];
 static uint64_t seed = 1, random_state;
 static struct {
 	uint64_t events[EVENTS], checks, recoveries;
-	uint64_t shards, hands, ring_blocks, requeued, queued, sides;
+	uint64_t shards, hands, requeued, queued, sides;
 	uint64_t recover_ns, recover_max_ns;
 	uint64_t frees, freed;
 	uint64_t hung, lost;
@@ -112,7 +112,6 @@ recover(void)
 	sum.recoveries++;
 	sum.shards += r.blocks_shards;
 	sum.hands += r.blocks_hands;
-	sum.ring_blocks += r.blocks_rings;
 	sum.requeued += r.requeued;
 	sum.queued += r.queued;
 	sum.sides += r.ring_sides;
@@ -454,8 +453,6 @@ report(double seconds, FILE *out)
 		(unsigned long long)sum.recoveries);
 	fprintf(out, "  %-44s %12llu\n", "  blocks from shards", (unsigned long long)sum.shards);
 	fprintf(out, "  %-44s %12llu\n", "  blocks from hands", (unsigned long long)sum.hands);
-	fprintf(out, "  %-44s %12llu\n", "  blocks on the way into rings",
-		(unsigned long long)sum.ring_blocks);
 	fprintf(out, "  %-44s %12llu\n", "  ring sides freed", (unsigned long long)sum.sides);
 	fprintf(out, "  %-44s %12llu\n", "  packets queued there, saved",
 		(unsigned long long)sum.queued);

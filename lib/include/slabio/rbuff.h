@@ -20,9 +20,9 @@
  * Ownership of what the elements name passes with a successful write, and only for the elements
  * written.
  *
- * A ring that carries the blocks of an exact pool takes their holder words along: a write passes
- * blocks from the writer to the ring, a read from the ring to the reader, each block in one
- * element. When a process dies, sio_pool_recover() frees its side of the ring: what was queued
+ * A ring that carries the blocks of an exact pool passes them from the writer to the ring and from
+ * the ring to the reader, each block in one element; the reader puts its name on them. A member
+ * writes blocks that it has, each once. When a process dies, sio_pool_recover() frees its side of the ring: what was queued
  * stays queued and in order, what it had read but not stated as read is queued again, what it had
  * not published is free. Another process can then attach in its place. Leave such rings before
  * the pool.
@@ -86,7 +86,7 @@ struct sio_rbuff_opts {
 		pool; /**< name of the pool whose handles are in the elements' first 4 bytes; or NULL */
 	/**
 	 * The pool whose blocks go through the ring, by handles in the elements' first 4 bytes; or
-	 * NULL. If it is exact, their holder words go along: see above. Needs a name, and
+	 * NULL. If it is exact, they are followed by their holder words: see above. Needs a name, and
 	 * SIO_BACKING_FILE. Sets pool.
 	 */
 	struct sio_pool *carries;
@@ -138,7 +138,9 @@ SIO_API void sio_rbuff_detach(struct sio_rbuff *ring);
  * Detaches and removes the name.
  *
  * A ring that carries blocks loses its name when both sides have left: until then the other side
- * can use it and nobody takes a role in it any more. What is queued then goes back to the pool.
+ * can use it and nobody takes a role in it any more. What is queued then goes back to the pool. Of
+ * a ring that is not destroyed, and whose name is replaced or removed when nobody lives in it, what
+ * a living member had written stays in its name until it leaves the pool or dies.
  */
 SIO_API void sio_rbuff_destroy(struct sio_rbuff *ring);
 
@@ -156,8 +158,8 @@ SIO_API void sio_rbuff_destroy(struct sio_rbuff *ring);
  * @return number written: n or 0 (bulk, whole), 0 to n (burst); or, with nothing written: -EROFS or
  *         -ESHUTDOWN by state; -EINVAL n is larger than the capacity (bulk, whole); -EPERM this
  *         handle is not the producer's, or came here through fork(); -EPROTO the consumer's
- *         position makes no sense: give the ring up; -EACCES the ring carries blocks and one of the
- *         elements names none that this member has
+ *         position makes no sense: give the ring up; -EACCES the ring carries blocks of a pool with
+ *         SIO_POOL_CHECK, and one of the elements names none that this member has
  */
 SIO_API int sio_rbuff_write_bulk(struct sio_rbuff *ring, const void *elements, unsigned int n);
 SIO_API int sio_rbuff_write_burst(struct sio_rbuff *ring, const void *elements, unsigned int n);
@@ -170,8 +172,9 @@ SIO_API int sio_rbuff_write_whole(struct sio_rbuff *ring, const void *elements, 
  * A rest that is smaller than n is no drained ring: a bulk read then returns 0, a burst read takes
  * the rest.
  *
- * In a ring that carries blocks, an element whose block is not the ring's at that position (memory
- * was overwritten) is consumed and left out: also a bulk read is then of fewer.
+ * In a ring that carries blocks, an element whose block is none that a writer of this ring had (it
+ * was written twice, or memory was overwritten) is consumed and left out: also a bulk read is then
+ * of fewer.
  *
  * @return number read: n or 0 (bulk), 0 to n (burst); or, with nothing read: -ESHUTDOWN or -EPIPE
  *         by state, once drained; -EINVAL n is larger than the capacity (bulk); -EPERM this handle
