@@ -427,6 +427,9 @@ sio_rbuff_create(const struct sio_rbuff_opts *opts, struct sio_rbuff **out)
 	so.data_size = sizeof(struct rbuff_layout) +
 		       (uint64_t)rbuff_lines(opts->capacity, rbuff_per_line(opts->element_size)) *
 			       SIO_CACHE_LINE;
+	/* while a ring can be looked at that this one replaces */
+	if (opts->carries != NULL)
+		sio__rbuff_keep_queued(opts->carries, opts->name);
 	rc = sio_segment_create(&so, &seg);
 	if (rc < 0)
 		return rc;

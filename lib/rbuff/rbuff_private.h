@@ -112,6 +112,11 @@ int sio__rbuff_pool_set(struct sio_rbuff *ring, struct sio_pool *pool);
 void sio__rbuff_blocks_start(struct sio_rbuff *ring, bool empty);
 /** Whether a holder word is the name of a member whose blocks may be queued in the ring. */
 bool sio__rbuff_is_writer(const struct rbuff_layout *shared, uint64_t holder);
+/**
+ * Before a ring of that name is replaced: what is queued in it, in the name of who lives on, names
+ * its position from now on, so that recovery finds it when the ring is gone.
+ */
+void sio__rbuff_keep_queued(struct sio_pool *pool, const char *name);
 struct sio_local;
 struct sio_dead;
 /**

@@ -311,3 +311,62 @@ sio__rings_settle(struct sio_recovery *r)
 	free(runs);
 	return 0;
 }
+
+/* ---- a ring that is about to be replaced ---- */
+
+static void
+name_position(void *arg, const struct sio_queued *queued)
+{
+	struct sio_pool *pool = arg;
+	uint64_t had;
+
+	if (queued->handle >= pool->n_blocks)
+		return;
+	had = atomic_load_explicit(&pool->holders[queued->handle], memory_order_relaxed);
+	/* nobody reads here meanwhile, so that a living writer's name cannot come back on a block */
+	if (sio__rbuff_is_writer(queued->ring->shared, had))
+		atomic_compare_exchange_strong_explicit(&pool->holders[queued->handle], &had,
+			sio_holder_ring(queued->number, queued->position), memory_order_acq_rel,
+			memory_order_relaxed);
+}
+
+/* As recovery does: in the reader's place, which is free before and after. */
+static void
+keep_queued_of(struct sio_pool *pool, sio_member_t self, struct sio_rbuff *ring)
+{
+	_Atomic uint64_t *role = &ring->shared->roles[SIO_RBUFF_CONSUMER];
+	uint64_t settling = RBUFF_ROLE_SETTLING | rbuff_role_word(0, self);
+	uint64_t nobody = RBUFF_ROLE_NONE;
+
+	if (sio__rbuff_role_state(ring, SIO_RBUFF_CONSUMER) == SIO_MEMBER_DEAD)
+		sio_pool_recover(pool, NULL);
+	/* acquire: what readers before consumed; release: for the next one */
+	if (!atomic_compare_exchange_strong_explicit(
+		    role, &nobody, settling, memory_order_acq_rel, memory_order_relaxed))
+		return;
+	sio__rbuff_each_queued(ring, name_position, pool);
+	atomic_compare_exchange_strong_explicit(
+		role, &settling, RBUFF_ROLE_NONE, memory_order_seq_cst, memory_order_relaxed);
+}
+
+void
+sio__rbuff_keep_queued(struct sio_pool *pool, const char *name)
+{
+	sio_member_t self;
+
+	if (!pool->exact || name == NULL || sio__pool_self(pool, &self) != 0)
+		return;
+	for (uint32_t n = 1; n <= pool->max_rings; n++) {
+		struct sio_ring_entry *entry = sio_ring_entry_of(pool, n);
+		uint64_t word = atomic_load_explicit(&entry->word, memory_order_seq_cst);
+		char named[SIO_NAME_LEN];
+		struct sio_rbuff *ring;
+
+		if (sio_ring_state(word) != SIO_RING_BOUND || !sio__ring_name(entry, named) ||
+			strcmp(named, name) != 0 ||
+			sio__rbuff_open_entry(pool, n, word, &ring) != 0)
+			continue;
+		keep_queued_of(pool, self, ring);
+		sio_rbuff_detach(ring);
+	}
+}

@@ -363,6 +363,17 @@ setup_pool(struct crash_scene *s)
 	crash_ok(s, sio_pool_create(&opts, &view.pool));
 }
 
+/* A ring of that name is there, with what the survivor wrote before it left. */
+static void
+setup_queued(struct crash_scene *s)
+{
+	setup_pool(s);
+	crash_ok(s, ring_try_create(s, 16, SIO_RBUFF_PRODUCER));
+	crash_check(s, ring_write(s, 4, false) == 4);
+	sio_rbuff_detach(ring);
+	ring = NULL;
+}
+
 static void
 op_create(struct crash_scene *s)
 {
@@ -420,9 +431,9 @@ finish_creator(struct crash_scene *s)
 #define WRITER(id, title, ...)                                                                   \
 	RING(id, title, op_write, prepare, partner, survive, NULL, .victim = SIO_RBUFF_PRODUCER, \
 		__VA_ARGS__)
-#define READER(id, title, ...)                                            \
-	RING(id, title, op_read, prepare, partner, survive, NULL, \
-		.victim = SIO_RBUFF_CONSUMER, __VA_ARGS__)
+#define READER(id, title, ...)                                                                  \
+	RING(id, title, op_read, prepare, partner, survive, NULL, .victim = SIO_RBUFF_CONSUMER, \
+		__VA_ARGS__)
 
 WRITER(write_one, "blocks write, 1", .n = 1);
 WRITER(write_bulk, "blocks write bulk 7 of 16", .n = 7);
@@ -471,6 +482,16 @@ static const struct crash_case create = {.name = "blocks ring create",
 	.survive = survive_creator,
 	.audit = audit};
 
+static const struct crash_case create_over = {.name = "blocks ring create, over one with blocks",
+	.through = "name_position",
+	.arg = &create_start,
+	.setup = setup_queued,
+	.prepare = prepare_member,
+	.op = op_create,
+	.finish = finish_creator,
+	.survive = survive_creator,
+	.audit = audit};
+
 /* Every one that writes to shared memory in CI, every instruction in the full form. */
 #define BOTH(c)                                              \
 	{&(c), CRASH_KILL, CRASH_DISTINCT, CRASH_DEEP},      \
@@ -512,6 +533,8 @@ main(int argc, char **argv)
 		BOTH(last_reader),
 		{&create, CRASH_KILL, CRASH_SAMPLE, CRASH_DEEP},
 		{&create, CRASH_STOP, CRASH_NONE, CRASH_DISTINCT},
+		{&create_over, CRASH_KILL, CRASH_SAMPLE, CRASH_DEEP},
+		{&create_over, CRASH_STOP, CRASH_NONE, CRASH_DISTINCT},
 		BUSY(write_bulk),
 		BUSY(write_burst),
 		BUSY(write_whole),

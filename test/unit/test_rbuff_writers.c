@@ -169,6 +169,30 @@ lost_ring_keeps_a_living_writers_blocks_until_it_ends(void **state)
 }
 
 static void
+replaced_ring_gives_back_what_a_living_writer_left_in_it(void **state)
+{
+	struct sio_pool *pool = unit_pool("blocks", N, 4, 8, SIO_POOL_EXACT);
+	struct sio_rbuff *in = ring_of(pool, SIO_RBUFF_CONSUMER), *again;
+	struct writer w = {.n = 5, .hands = 1};
+	struct sio_recover_report report;
+
+	(void)state;
+	writer_start(&w);
+	sio_rbuff_detach(in);
+	again = ring_of(pool, SIO_RBUFF_CONSUMER);
+	assert_int_equal(sio_rbuff_count(again), 0);
+	assert_int_equal(sio_pool_recover(pool, &report), 0);
+	assert_int_equal(report.rings_closed, 1);
+	assert_int_equal(report.blocks_rings, 5);
+	assert_int_equal(sio_pool_free_count(pool), N - 1);
+	writer_kill(&w);
+	assert_int_equal(sio_pool_recover(pool, &report), 0);
+	unit_assert_all_free(pool, N);
+	sio_rbuff_destroy(again);
+	sio_pool_destroy(pool);
+}
+
+static void
 of_more_writers_than_are_listed_all_is_read(void **state)
 {
 	struct sio_pool *pool = unit_pool("blocks", N, 4, 32, SIO_POOL_EXACT);
@@ -326,6 +350,7 @@ main(void)
 			of_writers_that_left_and_died_what_is_queued_stays_and_what_they_had_is_free),
 		cmocka_unit_test(destroyed_ring_gives_back_what_a_living_writer_left_in_it),
 		cmocka_unit_test(lost_ring_keeps_a_living_writers_blocks_until_it_ends),
+		cmocka_unit_test(replaced_ring_gives_back_what_a_living_writer_left_in_it),
 		cmocka_unit_test(of_more_writers_than_are_listed_all_is_read),
 		cmocka_unit_test(block_written_twice_is_read_once),
 		cmocka_unit_test(audit_finds_what_is_queued_and_another_members_or_free),

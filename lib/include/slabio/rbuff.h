@@ -139,8 +139,9 @@ SIO_API void sio_rbuff_detach(struct sio_rbuff *ring);
  *
  * A ring that carries blocks loses its name when both sides have left: until then the other side
  * can use it and nobody takes a role in it any more. What is queued then goes back to the pool. Of
- * a ring that is not destroyed, and whose name is replaced or removed when nobody lives in it, what
- * a living member had written stays in its name until it leaves the pool or dies.
+ * a ring that is not destroyed, and whose name is removed when nobody lives in it, what a living
+ * member had written stays in its name until it leaves the pool or dies; a new ring of that name,
+ * with the same pool's blocks, brings it back with the next recovery.
  */
 SIO_API void sio_rbuff_destroy(struct sio_rbuff *ring);
 
