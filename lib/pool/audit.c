@@ -11,9 +11,9 @@
  * one block count as a fault only if both stamps are still the same at the end: then both magazines
  * held it at the same time. A cell's stamp is its word.
  *
- * Rings are walked last. What is met there is queued at that very time, so that another stamp which is
- * the same after that makes a fault. Of a block that is met in two places of rings, the first is looked
- * at again: still queued there, it was in both.
+ * Rings are walked last. What is met there is queued at that very time, so that another stamp which
+ * is the same after that makes a fault. Of a block that is met in two places of rings, the first is
+ * looked at again: still queued there, it was in both.
  */
 
 #include <errno.h>
@@ -24,6 +24,9 @@
 
 /* Reads a magazine that changes under it so many times. */
 #define TRIES 4
+
+/* So many blocks that are met in two places of rings are looked at again. */
+#define QUEUED_TWICE_MAX 256
 
 /* Who met a block, in place of a magazine's number. */
 #define BY_RING	  (UINT32_MAX - 2)
@@ -320,6 +323,11 @@ still_so(const struct sio_audit *audit, uint32_t by)
 static void
 meet_twice_queued(struct sio_audit *audit, uint32_t handle)
 {
+	/* a few show the fault; each is looked for among all that is queued */
+	if (audit->n_queued_twice == QUEUED_TWICE_MAX) {
+		audit->report.unsettled++;
+		return;
+	}
 	if (audit->n_queued_twice == audit->max_queued_twice) {
 		uint32_t max = audit->max_queued_twice * 2 + 16;
 		void *more = realloc(audit->queued_twice, max * sizeof(audit->queued_twice[0]));

@@ -127,9 +127,9 @@ _Static_assert(sizeof(struct sio_magazine) == SIO_CACHE_LINE, "one header line")
  * Kept in exact pools, and rewritten only when a block passes from one member to another: by
  * compare-and-swap from the giver's name, or plainly by who takes it out of the contiguous region
  * or reads its position of a ring (doc/design/ownership.md, 6). A block in a ring has its writer's
- * name; RING says that a reader had it, which died before it stated it as read. In a pool with one member it never changes
- * after populate. In a conservative pool it is 0, or the mark that recovery has put on a block that
- * was in no magazine.
+ * name; RING says that a reader had it, which died before it stated it as read, or that its ring
+ * was about to be replaced. In a pool with one member it never changes after populate. In a
+ * conservative pool it is 0, or the mark that recovery has put on a block that was in no magazine.
  *
  *   63 62 61                                                    0
  *  +-----+-------------------------------------------------------+

@@ -10,11 +10,12 @@
  *
  * Order. First of all it is fixed who is dead; then comes the barrier. Who joins and dies meanwhile
  * is left for the next recovery: its swaps may be later than this barrier, its gives later than
- * this walk. Then magazines, then takes of neighbours, then (exact pools) rings, then blocks that lie in no magazine and no
- * ring, then shards, then the member slots. A block that carries a dead name and lies in somebody's magazine is left to who
- * claims that magazine, and one that lies in a ring, where it has its writer's name, to who reads it. Since the dead give nothing any more, and the living give only what carries
- * their own name, a block of a dead name can leave magazines but not enter one: who finds it in
- * none, has found it in hands.
+ * this walk. Then magazines, then takes of neighbours, then (exact pools) rings, then blocks that
+ * lie in no magazine and no ring, then shards, then the member slots. A block that carries a dead
+ * name and lies in somebody's magazine is left to who claims that magazine, and one that lies in a
+ * ring, where it has its writer's name, to who reads it. Since the dead give nothing any more, and
+ * the living give only what carries their own name, a block of a dead name can leave magazines but
+ * not enter one: who finds it in none, has found it in hands.
  *
  * A magazine in a dead thief's hand may still be at work on by the living owner that it was swapped
  * out of, unless that owner let go. So a thief's look is needed, after a barrier: the owner

@@ -71,6 +71,8 @@ geometry_take(struct sio_rbuff *ring)
 		(ring->capacity & (ring->capacity - 1)) != 0 || c->per_line != ring->per_line)
 		goto corrupt;
 	ring->lines = rbuff_lines(ring->capacity, ring->per_line);
+	ring->number = c->number;
+	ring->uid = c->uid;
 	if (c->lines != ring->lines ||
 		size < sizeof(struct rbuff_layout) + (uint64_t)ring->lines * SIO_CACHE_LINE)
 		goto corrupt;
@@ -180,13 +182,11 @@ load_fence(void)
 }
 
 int
-sio_rbuff_peek(const struct sio_rbuff *ring, uint64_t position, void *element)
+sio__rbuff_peek_queued(const struct sio_rbuff *ring, uint64_t position, void *element)
 {
 	const struct rbuff_line *line = &ring->shared->lines[line_of(ring, position)];
-	uint64_t published = sio_rbuff_published(ring);
 
-	if (position >= published || published - position > ring->capacity ||
-		line_end(ring, position) == position)
+	if (line_end(ring, position) == position)
 		return -ENOENT;
 	memcpy(element,
 		(const unsigned char *)line +
@@ -198,6 +198,16 @@ sio_rbuff_peek(const struct sio_rbuff *ring, uint64_t position, void *element)
 	 */
 	load_fence();
 	return line_end(ring, position) == position ? -ENOENT : 0;
+}
+
+int
+sio_rbuff_peek(const struct sio_rbuff *ring, uint64_t position, void *element)
+{
+	uint64_t published = sio_rbuff_published(ring);
+
+	if (position >= published || published - position > ring->capacity)
+		return -ENOENT;
+	return sio__rbuff_peek_queued(ring, position, element);
 }
 
 /* ---- cursors ---- */
@@ -478,7 +488,7 @@ sio_rbuff_destroy(struct sio_rbuff *ring)
 {
 	if (ring == NULL)
 		return;
-	if (rbuff_constants(ring)->number != 0)
+	if (ring->number != 0)
 		sio__rbuff_end(ring);
 	else
 		sio_segment_unlink(ring->seg);

@@ -8,6 +8,7 @@
  */
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <slabio/pool.h>
@@ -56,13 +57,13 @@ sio__rbuff_pool_set(struct sio_rbuff *ring, struct sio_pool *pool)
 	const struct rbuff_constants *c = rbuff_constants(ring);
 	int rc;
 
-	if (c->number == 0 && (pool == NULL || !pool->exact))
+	if (ring->number == 0 && (pool == NULL || !pool->exact))
 		return 0;
-	if (pool == NULL || !pool->exact || c->pool_uid != pool->hdr->uid || c->number == 0 ||
-		c->number > pool->max_rings) {
+	if (pool == NULL || !pool->exact || c->pool_uid != pool->hdr->uid || ring->number == 0 ||
+		ring->number > pool->max_rings) {
 		SIO_ERR("ring '%s' carries blocks of %s'%.63s': expected to be attached to with "
 			"sio_rbuff_attach_blocks() and that pool, found %s",
-			sio_segment_name(ring->seg), c->number != 0 ? "the exact pool " : "",
+			sio_segment_name(ring->seg), ring->number != 0 ? "the exact pool " : "",
 			c->pool, pool == NULL ? "none" : pool->hdr->name);
 		return -EINVAL;
 	}
@@ -87,7 +88,7 @@ writer_add(struct rbuff_layout *shared, sio_member_t name, bool empty)
 	for (uint32_t i = SIO_RBUFF_WRITERS; i-- > 0;) {
 		uint32_t had = atomic_load_explicit(&shared->writers[i], memory_order_relaxed);
 
-		if (had == name)
+		if (had == name && !empty)
 			return;
 		if (empty && had != 0)
 			atomic_store_explicit(&shared->writers[i], 0, memory_order_relaxed);
@@ -123,7 +124,7 @@ sio__rbuff_blocks_start(struct sio_rbuff *ring, bool empty)
 
 	side->holders = ring->pool->holders;
 	side->n_blocks = ring->pool->n_blocks;
-	side->number = rbuff_constants(ring)->number;
+	side->number = ring->number;
 	side->me = SIO_HOLDER_MEMBER | ring->pool_self;
 	side->shared = ring->shared;
 	side->writer = UINT64_MAX;
@@ -142,7 +143,7 @@ void
 sio__rbuff_end(struct sio_rbuff *ring)
 {
 	if (opened_here(ring))
-		sio__ring_end(ring->pool, rbuff_constants(ring)->number);
+		sio__ring_end(ring->pool, ring->number);
 	else
 		SIO_WARN("ring '%s' carries blocks: expected to be destroyed by who created it, or "
 			 "attached with its pool; it stays",
@@ -154,7 +155,7 @@ static bool
 unload_take(struct sio_rbuff *ring, struct sio_local *local, const struct sio_dead *dead,
 	uint64_t position, uint32_t handle)
 {
-	uint64_t at = sio_holder_ring(rbuff_constants(ring)->number, position);
+	uint64_t at = sio_holder_ring(ring->number, position);
 	_Atomic uint64_t *holder;
 	uint64_t had;
 
@@ -169,10 +170,24 @@ unload_take(struct sio_rbuff *ring, struct sio_local *local, const struct sio_de
 		SIO_HOLDER_MEMBER | local->member, memory_order_acq_rel, memory_order_relaxed);
 }
 
+/* Whether the block was given already. Without a map nobody knows. */
+static bool
+given_before(uint8_t *given, uint32_t handle)
+{
+	uint8_t bit = (uint8_t)(1u << handle % 8), had;
+
+	if (given == NULL)
+		return false;
+	had = given[handle / 8];
+	given[handle / 8] = had | bit;
+	return (had & bit) != 0;
+}
+
 /*
  * As a reader does, one block at a time: its name, the consumed position, and only then given. So
  * who goes on after a death takes no block that was given already, which a living member that wrote
- * it once may have again.
+ * it once may have again. Of a block that was written twice, against the rule, the closer's own name
+ * would not tell that either, hence the map.
  */
 uint32_t
 sio__rbuff_unload(struct sio_rbuff *ring, struct sio_local *local, const struct sio_dead *dead)
@@ -180,12 +195,15 @@ sio__rbuff_unload(struct sio_rbuff *ring, struct sio_local *local, const struct 
 	_Atomic uint64_t *consumed = &ring->shared->positions[SIO_RBUFF_CONSUMER].value;
 	uint64_t from = sio_rbuff_consumed(ring), to = sio_rbuff_published(ring);
 	uint32_t blocks = 0, element[4];
+	uint8_t *given;
 
 	if (to - from > ring->capacity)
 		return 0;
+	given = calloc(local->pool->n_blocks / 8 + 1, 1);
 	for (uint64_t p = from; p != to; p++) {
-		bool taken = sio_rbuff_peek(ring, p, element) == 0 &&
-			     unload_take(ring, local, dead, p, element[0]);
+		bool taken = sio__rbuff_peek_queued(ring, p, element) == 0 &&
+			     unload_take(ring, local, dead, p, element[0]) &&
+			     !given_before(given, element[0]);
 
 		/* release: the holder word; partner: who looks for what is queued */
 		atomic_store_explicit(consumed, p + 1, memory_order_release);
@@ -194,6 +212,7 @@ sio__rbuff_unload(struct sio_rbuff *ring, struct sio_local *local, const struct 
 		sio_local_give_one(local, element[0]);
 		blocks++;
 	}
+	free(given);
 	return blocks;
 }
 
@@ -201,12 +220,12 @@ static void
 close_if_last(struct sio_rbuff *ring)
 {
 	struct rbuff_layout *shared = ring->shared;
-	uint32_t number = rbuff_constants(ring)->number;
+	uint32_t number = ring->number;
 	uint64_t word = atomic_load_explicit(
 		&sio_ring_entry_of(ring->pool, number)->word, memory_order_seq_cst);
 	struct sio_local local;
 
-	if (!sio__ring_ending(ring->pool, number, rbuff_constants(ring)->uid) ||
+	if (!sio__ring_ending(ring->pool, number, ring->uid) ||
 		sio_ring_state(word) != SIO_RING_ENDING)
 		return;
 	/* seq_cst: after the own role was given back, see ring_table.c; a dead one is recovery's */

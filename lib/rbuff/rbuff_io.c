@@ -300,7 +300,7 @@ holders_prefetch(
 /**
  * A holder word that is not the name of the writer whose block was read last: whether the block can
  * be at that position. So it is if it names another writer, or the position: then the name was a
- * reader's that died, and recovery queued it again.
+ * reader's that died, and recovery queued it again, or somebody was about to replace the ring.
  */
 static __attribute__((noinline)) bool
 is_queued_as(struct rbuff_side *side, uint64_t holder, uint64_t position)

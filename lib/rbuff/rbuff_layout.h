@@ -111,18 +111,20 @@ struct rbuff_layout {
 	/**
 	 * By enum sio_rbuff_role: who has it, or RBUFF_ROLE_NONE; see below. By compare-and-swap:
 	 * NONE -> me, me -> NONE; in a ring with number 0 also a dead one -> me; in a ring with a
-	 * number a dead one -> settling(me) -> NONE, by recovery alone.
+	 * number a dead one -> settling(me) -> NONE, by recovery alone, and NONE -> settling(me) ->
+	 * NONE of the reader's by who is about to replace the ring.
 	 */
 	_Alignas(2 * SIO_CACHE_LINE) _Atomic uint64_t roles[2];
 	/**
 	 * In a ring with a number: the members of the pool whose blocks may be queued, 0 in unused
 	 * places. By each producer, before it writes its first element: it adds its name, and
-	 * strikes out the others' if the ring is empty.
+	 * strikes out all others if the ring is empty.
 	 */
 	_Atomic uint32_t writers[SIO_RBUFF_WRITERS];
 	_Alignas(2 * SIO_CACHE_LINE) struct rbuff_control control;
 	/**
-	 * By enum sio_rbuff_role: written by who has the role, with release, and by nobody else.
+	 * By enum sio_rbuff_role: written by who has the role, with release; the consumer's also by
+	 * who closes the ring, when both roles are free.
 	 */
 	struct {
 		_Alignas(2 * SIO_CACHE_LINE) _Atomic uint64_t value;

@@ -41,8 +41,7 @@ sio__rbuff_open_entry(struct sio_pool *pool, uint32_t number, uint64_t word, str
 	if (!sane)
 		return -EPROTO;
 	rc = sio_rbuff_attach(name, SIO_RBUFF_OBSERVER, out);
-	if (rc == 0 &&
-		(rbuff_constants(*out)->number != number || rbuff_constants(*out)->uid != uid)) {
+	if (rc == 0 && ((*out)->number != number || (*out)->uid != uid)) {
 		sio_rbuff_detach(*out);
 		*out = NULL;
 		rc = -ENOENT;
@@ -53,7 +52,7 @@ sio__rbuff_open_entry(struct sio_pool *pool, uint32_t number, uint64_t word, str
 bool
 sio__rbuff_each_queued(struct sio_rbuff *ring, rbuff_queued_fn fn, void *arg)
 {
-	struct sio_queued queued = {.ring = ring, .number = rbuff_constants(ring)->number};
+	struct sio_queued queued = {.ring = ring, .number = ring->number};
 	uint64_t from = sio_rbuff_consumed(ring), to = sio_rbuff_published(ring);
 	uint32_t element[4];
 
@@ -63,7 +62,7 @@ sio__rbuff_each_queued(struct sio_rbuff *ring, rbuff_queued_fn fn, void *arg)
 	if (to - from > ring->capacity)
 		return (int64_t)(to - from) <= 0;
 	for (queued.position = from; queued.position != to; queued.position++) {
-		if (sio_rbuff_peek(ring, queued.position, element) != 0 ||
+		if (sio__rbuff_peek_queued(ring, queued.position, element) != 0 ||
 			(int64_t)(sio_rbuff_consumed(ring) - queued.position) > 0)
 			continue;
 		queued.handle = element[0];

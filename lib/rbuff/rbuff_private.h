@@ -77,6 +77,8 @@ struct sio_rbuff {
 	uint32_t element_size;
 	uint32_t per_line;
 	uint32_t lines;
+	uint32_t number; /**< as constants.number and .uid */
+	uint64_t uid;
 };
 
 static inline enum sio_rbuff_role
@@ -86,6 +88,11 @@ rbuff_other(enum sio_rbuff_role role)
 }
 
 /* rbuff.c */
+/**
+ * As sio_rbuff_peek(), for a position that is below the published end by the caller's own look.
+ * That end is not looked for again: it takes a walk over the lines beside a dead producer.
+ */
+int sio__rbuff_peek_queued(const struct sio_rbuff *ring, uint64_t position, void *element);
 /** What a ring says of itself, checked by geometry_take(). */
 static inline const struct rbuff_constants *
 rbuff_constants(const struct sio_rbuff *ring)

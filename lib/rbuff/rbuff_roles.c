@@ -115,8 +115,7 @@ sio__rbuff_role_take(struct sio_rbuff *ring)
 		    memory_order_acquire))
 		return -EBUSY; /* somebody else took it this moment */
 	ring->self = rbuff_role_word(self, ring->pool_self);
-	if (ring->pool != NULL && !sio__ring_open(ring->pool, rbuff_constants(ring)->number,
-					  rbuff_constants(ring)->uid)) {
+	if (ring->pool != NULL && !sio__ring_open(ring->pool, ring->number, ring->uid)) {
 		SIO_ERR("ring '%s' was destroyed: expected one that is in use",
 			sio_segment_name(ring->seg));
 		return -ENOENT;

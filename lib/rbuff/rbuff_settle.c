@@ -338,6 +338,9 @@ keep_queued_of(struct sio_pool *pool, sio_member_t self, struct sio_rbuff *ring)
 	uint64_t settling = RBUFF_ROLE_SETTLING | rbuff_role_word(0, self);
 	uint64_t nobody = RBUFF_ROLE_NONE;
 
+	/* not beside a living writer: a ring that one is in cannot be replaced */
+	if (sio__rbuff_role_state(ring, SIO_RBUFF_PRODUCER) == SIO_MEMBER_LIVE)
+		return;
 	if (sio__rbuff_role_state(ring, SIO_RBUFF_CONSUMER) == SIO_MEMBER_DEAD)
 		sio_pool_recover(pool, NULL);
 	/* acquire: what readers before consumed; release: for the next one */
@@ -349,6 +352,12 @@ keep_queued_of(struct sio_pool *pool, sio_member_t self, struct sio_rbuff *ring)
 		role, &settling, RBUFF_ROLE_NONE, memory_order_seq_cst, memory_order_relaxed);
 }
 
+static uint64_t
+entry_now(struct sio_ring_entry *entry)
+{
+	return atomic_load_explicit(&entry->word, memory_order_seq_cst);
+}
+
 void
 sio__rbuff_keep_queued(struct sio_pool *pool, const char *name)
 {
@@ -358,15 +367,26 @@ sio__rbuff_keep_queued(struct sio_pool *pool, const char *name)
 		return;
 	for (uint32_t n = 1; n <= pool->max_rings; n++) {
 		struct sio_ring_entry *entry = sio_ring_entry_of(pool, n);
-		uint64_t word = atomic_load_explicit(&entry->word, memory_order_seq_cst);
+		uint64_t word = entry_now(entry);
 		char named[SIO_NAME_LEN];
 		struct sio_rbuff *ring;
 
-		if (sio_ring_state(word) != SIO_RING_BOUND || !sio__ring_name(entry, named) ||
-			strcmp(named, name) != 0 ||
+		if (sio_ring_state(word) == SIO_RING_FREE ||
+			sio_ring_state(word) == SIO_RING_MAKING || !sio__ring_name(entry, named) ||
+			strcmp(named, name) != 0)
+			continue;
+		/* who was to say that it is there, or to close it, died: recovery does */
+		if (sio_ring_state(word) != SIO_RING_BOUND) {
+			sio_pool_recover(pool, NULL);
+			word = entry_now(entry);
+		}
+		if (sio_ring_state(word) != SIO_RING_BOUND ||
 			sio__rbuff_open_entry(pool, n, word, &ring) != 0)
 			continue;
 		keep_queued_of(pool, self, ring);
 		sio_rbuff_detach(ring);
+		/* who destroyed it meanwhile may have found the reader's place taken, and left it */
+		if (sio_ring_state(entry_now(entry)) == SIO_RING_ENDING)
+			sio_pool_recover(pool, NULL);
 	}
 }

@@ -18,7 +18,7 @@ no_barrier          stress_races    an_owner_and_a_thief_never_both_have_a_block
 tag_dropped         stress_races    an_audit_beside_threads_meets_no_block_twice
 hint_trusted        stress_threads  random_takes_and_gives_keep_every_block_once
 counted_twice       stress_threads  random_takes_and_gives_keep_every_block_once
-end_word_first  stress_threads  blocks_cross_a_pipeline_in_order_and_come_back
+end_word_first      stress_threads  blocks_cross_a_pipeline_in_order_and_come_back
 head_first          stress_packets  a_reader_beside_a_writer_finds_whole_packets_only
 tail_kept           unit_rbuff      what_is_written_and_not_published_is_not_there
 "

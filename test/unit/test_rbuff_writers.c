@@ -309,6 +309,93 @@ no_renew(void *block, void *arg)
 	(void)arg;
 }
 
+/* Destroys the ring, but for giving the reader's role back. */
+static int
+begin_to_destroy(void *arg)
+{
+	const struct sio_pool_attach_opts opts = {.sz = sizeof(opts)};
+	struct writer *w = arg;
+	struct sio_rbuff *ring;
+	struct sio_pool *pool;
+
+	if (sio_pool_attach("blocks", &opts, &pool) != 0 ||
+		sio_rbuff_attach_blocks("ring", SIO_RBUFF_CONSUMER, pool, &ring) != 0)
+		return 1;
+	sio__rbuff_end(ring);
+	unit_gate_open(&w->wrote);
+	pause();
+	return 4;
+}
+
+static void
+ring_half_destroyed_is_emptied_before_it_is_replaced(void **state)
+{
+	struct sio_pool *pool = unit_pool("blocks", N, 4, 8, SIO_POOL_EXACT);
+	struct sio_rbuff *in = ring_of(pool, SIO_RBUFF_CONSUMER), *again;
+	struct writer w = {.n = 5, .hands = 1}, destroyer = {0};
+
+	(void)state;
+	writer_start(&w);
+	sio_rbuff_detach(in);
+	unit_gate_init(&destroyer.wrote);
+	destroyer.pid = unit_fork(begin_to_destroy, &destroyer);
+	assert_true(unit_gate_pass(&destroyer.wrote));
+	writer_kill(&destroyer);
+	again = ring_of(pool, SIO_RBUFF_CONSUMER);
+	assert_int_equal(sio_pool_recover(pool, NULL), 0);
+	/* the writer lives, and has what it had in hands */
+	assert_int_equal(sio_pool_free_count(pool), N - 1);
+	writer_kill(&w);
+	assert_int_equal(sio_pool_recover(pool, NULL), 0);
+	sio_rbuff_destroy(again);
+	unit_assert_all_free(pool, N);
+	sio_pool_destroy(pool);
+}
+
+static void
+who_writes_to_an_empty_ring_again_is_its_only_writer(void **state)
+{
+	struct sio_pool *pool = unit_pool("blocks", N, 4, 8, SIO_POOL_EXACT);
+	struct sio_rbuff *in = ring_of(pool, SIO_RBUFF_CONSUMER), *out;
+	struct writer w = {.n = 1, .hands = 1};
+	unsigned int writers = 0;
+	uint32_t h;
+
+	(void)state;
+	writer_start(&w);
+	assert_int_equal(sio_rbuff_attach_blocks("ring", SIO_RBUFF_PRODUCER, pool, &out), 0);
+	assert_int_equal(sio_pool_take_one(pool, &h), 0);
+	write_handles(out, &h, 1);
+	assert_int_equal(read_and_give(pool, in), 2);
+	sio_rbuff_detach(out);
+	assert_int_equal(sio_rbuff_attach_blocks("ring", SIO_RBUFF_PRODUCER, pool, &out), 0);
+	for (unsigned int i = 0; i < SIO_RBUFF_WRITERS; i++)
+		writers += in->shared->writers[i] != 0;
+	assert_int_equal(writers, 1);
+	sio_rbuff_detach(out);
+	writer_kill(&w);
+	assert_int_equal(sio_pool_recover(pool, NULL), 0);
+	sio_rbuff_destroy(in);
+	unit_assert_all_free(pool, N);
+	sio_pool_destroy(pool);
+}
+
+static void
+block_written_twice_is_given_once_by_who_closes_the_ring(void **state)
+{
+	struct sio_pool *pool = unit_pool("blocks", N, 4, 8, SIO_POOL_EXACT);
+	struct sio_rbuff *out = ring_of(pool, SIO_RBUFF_PRODUCER);
+	uint32_t h[2];
+
+	(void)state;
+	assert_int_equal(sio_pool_take_one(pool, &h[0]), 0);
+	h[1] = h[0];
+	write_handles(out, h, 2);
+	sio_rbuff_destroy(out);
+	unit_assert_all_free(pool, N);
+	sio_pool_destroy(pool);
+}
+
 static void
 queued_blocks_of_a_dead_writer_need_no_renewing(void **state)
 {
@@ -354,6 +441,9 @@ main(void)
 		cmocka_unit_test(of_more_writers_than_are_listed_all_is_read),
 		cmocka_unit_test(block_written_twice_is_read_once),
 		cmocka_unit_test(audit_finds_what_is_queued_and_another_members_or_free),
+		cmocka_unit_test(ring_half_destroyed_is_emptied_before_it_is_replaced),
+		cmocka_unit_test(who_writes_to_an_empty_ring_again_is_its_only_writer),
+		cmocka_unit_test(block_written_twice_is_given_once_by_who_closes_the_ring),
 		cmocka_unit_test(queued_blocks_of_a_dead_writer_need_no_renewing),
 	};
 

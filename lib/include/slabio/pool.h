@@ -56,6 +56,7 @@ extern "C" {
  * Every block given back is checked to be of this pool; without it, only pools that keep handles
  * check. In an exact pool, also every block written to a ring that carries its blocks is checked to
  * be the writer's, which costs up to two thirds of the rate; without it, the reader checks alone.
+ * That a block is written twice is not found by it.
  */
 #define SIO_POOL_CHECK 0x4u
 /**
