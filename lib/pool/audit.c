@@ -70,8 +70,8 @@ struct sio_audit {
 	struct double_meeting *doubles;
 	uint32_t n_doubles, max_doubles;
 	struct ring_place *rings; /**< per block; NULL: no rings carry the pool's blocks */
-	struct queued_twice *queued_twice;
-	uint32_t n_queued_twice, max_queued_twice;
+	struct queued_twice queued_twice[QUEUED_TWICE_MAX];
+	uint32_t n_queued_twice;
 	atomic_uint fence;
 	bool moved; /**< what the caller met cannot be relied on */
 	enum sio_member_state states[SIO_MEMBERS_MAX];
@@ -252,7 +252,6 @@ audit_free(struct sio_audit *audit)
 	free(audit->words);
 	free(audit->doubles);
 	free(audit->rings);
-	free(audit->queued_twice);
 	free(audit);
 }
 
@@ -327,17 +326,6 @@ meet_twice_queued(struct sio_audit *audit, uint32_t handle)
 	if (audit->n_queued_twice == QUEUED_TWICE_MAX) {
 		audit->report.unsettled++;
 		return;
-	}
-	if (audit->n_queued_twice == audit->max_queued_twice) {
-		uint32_t max = audit->max_queued_twice * 2 + 16;
-		void *more = realloc(audit->queued_twice, max * sizeof(audit->queued_twice[0]));
-
-		if (more == NULL) {
-			audit->report.unsettled++;
-			return;
-		}
-		audit->queued_twice = more;
-		audit->max_queued_twice = max;
 	}
 	audit->queued_twice[audit->n_queued_twice++] = (struct queued_twice){.handle = handle};
 }

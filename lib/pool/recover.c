@@ -183,8 +183,8 @@ free_in_region(const struct sio_pool *pool, uint32_t b)
 		       1u << (b & ((1u << pool->cell_shift) - 1))) != 0;
 }
 
-static void
-mark_queued(void *r, const struct sio_queued *queued)
+void
+sio__mark_queued(void *r, const struct sio_queued *queued)
 {
 	sio_recovery_mark(r, queued->handle);
 }
@@ -202,7 +202,7 @@ count_unrenewed(struct sio_recovery *r)
 	r->marks = calloc(pool->n_blocks / 8 + 1, 1);
 	if (r->marks == NULL)
 		return -ENOMEM;
-	r->report.left += sio__rings_look(pool, mark_queued, r);
+	r->report.left += sio__rings_look(pool, sio__mark_queued, r);
 	for (uint32_t b = 0; b < populated && b < pool->n_blocks; b++)
 		r->report.unrenewed += !sio_recovery_marked(r, b) && !free_in_region(pool, b) &&
 				       holder_is_dead(r, atomic_load_explicit(&pool->holders[b],

@@ -134,7 +134,7 @@ sio__ring_open(struct sio_pool *pool, uint32_t number, uint64_t uid)
 
 	if (number < 1 || number > pool->max_rings)
 		return false;
-	state = sio_ring_state(word_now(sio_ring_entry_of(pool, number)));
+	state = sio_ring_state(sio__ring_word(pool, number));
 	return (state == SIO_RING_NAMED || state == SIO_RING_BOUND) && is(pool, number, uid);
 }
 
@@ -155,7 +155,7 @@ sio__ring_end(struct sio_pool *pool, uint32_t number)
 bool
 sio__ring_ending(struct sio_pool *pool, uint32_t number, uint64_t uid)
 {
-	return sio_ring_state(word_now(sio_ring_entry_of(pool, number))) == SIO_RING_ENDING &&
+	return sio_ring_state(sio__ring_word(pool, number)) == SIO_RING_ENDING &&
 	       is(pool, number, uid);
 }
 

@@ -48,6 +48,12 @@ bool sio__ring_closing(struct sio_pool *pool, uint32_t number, uint64_t word, si
  * @return blocks
  */
 uint32_t sio__ring_close(struct sio_local *local, uint32_t number);
+/** seq_cst: ring_table.c says why. */
+static inline uint64_t
+sio__ring_word(struct sio_pool *pool, uint32_t number)
+{
+	return atomic_load_explicit(&sio_ring_entry_of(pool, number)->word, memory_order_seq_cst);
+}
 /** CLOSING -> FREE, after no holder word has that number any more. */
 void sio__ring_free(struct sio_pool *pool, uint32_t number);
 /** An element that is published and not consumed. */
@@ -66,6 +72,8 @@ struct sio_queued {
  */
 uint32_t sio__rings_look(
 	struct sio_pool *pool, void (*fn)(void *arg, const struct sio_queued *queued), void *arg);
+/** Such an fn: marks the block in a struct sio_recovery, as one that nobody has in hands. */
+void sio__mark_queued(void *r, const struct sio_queued *queued);
 /** During fn: the block's holder word names nobody who may have it there. */
 bool sio__queued_wrong(struct sio_pool *pool, const struct sio_queued *queued);
 /** Copies the name out. @return false if it is none */

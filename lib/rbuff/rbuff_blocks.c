@@ -170,24 +170,18 @@ unload_take(struct sio_rbuff *ring, struct sio_local *local, const struct sio_de
 		SIO_HOLDER_MEMBER | local->member, memory_order_acq_rel, memory_order_relaxed);
 }
 
-/* Whether the block was given already. Without a map nobody knows. */
 static bool
-given_before(uint8_t *given, uint32_t handle)
+was_given(const struct sio_pool *pool, const uint8_t *given, uint32_t handle)
 {
-	uint8_t bit = (uint8_t)(1u << handle % 8), had;
-
-	if (given == NULL)
-		return false;
-	had = given[handle / 8];
-	given[handle / 8] = had | bit;
-	return (had & bit) != 0;
+	return given != NULL && handle < pool->n_blocks &&
+	       (given[handle / 8] & 1u << handle % 8) != 0;
 }
 
 /*
  * As a reader does, one block at a time: its name, the consumed position, and only then given. So
  * who goes on after a death takes no block that was given already, which a living member that wrote
- * it once may have again. Of a block that was written twice, against the rule, the closer's own name
- * would not tell that either, hence the map.
+ * it once may have again. Within one call, of a block that was written twice, against the rule, the
+ * names would not tell that, hence the map.
  */
 uint32_t
 sio__rbuff_unload(struct sio_rbuff *ring, struct sio_local *local, const struct sio_dead *dead)
@@ -199,17 +193,20 @@ sio__rbuff_unload(struct sio_rbuff *ring, struct sio_local *local, const struct 
 
 	if (to - from > ring->capacity)
 		return 0;
+	/* without memory it goes without */
 	given = calloc(local->pool->n_blocks / 8 + 1, 1);
 	for (uint64_t p = from; p != to; p++) {
 		bool taken = sio__rbuff_peek_queued(ring, p, element) == 0 &&
-			     unload_take(ring, local, dead, p, element[0]) &&
-			     !given_before(given, element[0]);
+			     !was_given(local->pool, given, element[0]) &&
+			     unload_take(ring, local, dead, p, element[0]);
 
 		/* release: the holder word; partner: who looks for what is queued */
 		atomic_store_explicit(consumed, p + 1, memory_order_release);
 		if (!taken)
 			continue;
 		sio_local_give_one(local, element[0]);
+		if (given != NULL)
+			given[element[0] / 8] |= (uint8_t)(1u << element[0] % 8);
 		blocks++;
 	}
 	free(given);
@@ -221,8 +218,7 @@ close_if_last(struct sio_rbuff *ring)
 {
 	struct rbuff_layout *shared = ring->shared;
 	uint32_t number = ring->number;
-	uint64_t word = atomic_load_explicit(
-		&sio_ring_entry_of(ring->pool, number)->word, memory_order_seq_cst);
+	uint64_t word = sio__ring_word(ring->pool, number);
 	struct sio_local local;
 
 	if (!sio__ring_ending(ring->pool, number, ring->uid) ||

@@ -168,6 +168,13 @@ rbuff_role_word(sio_member_t ring_member, sio_member_t pool_member)
 	return (uint64_t)pool_member << RBUFF_ROLE_POOL_SHIFT | ring_member;
 }
 
+/** Of who settles that side, or looks at it in its place. */
+static inline uint64_t
+rbuff_role_settling(sio_member_t pool_member)
+{
+	return RBUFF_ROLE_SETTLING | rbuff_role_word(0, pool_member);
+}
+
 static inline sio_member_t
 rbuff_role_ring_member(uint64_t role)
 {

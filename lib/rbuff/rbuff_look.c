@@ -20,12 +20,6 @@
 /* An entry whose word changes while its name is read is read again so often. */
 #define TRIES 8
 
-static uint64_t
-word_now(struct sio_pool *pool, uint32_t number)
-{
-	return atomic_load_explicit(&sio_ring_entry_of(pool, number)->word, memory_order_seq_cst);
-}
-
 int
 sio__rbuff_open_entry(struct sio_pool *pool, uint32_t number, uint64_t word, struct sio_rbuff **out)
 {
@@ -36,7 +30,7 @@ sio__rbuff_open_entry(struct sio_pool *pool, uint32_t number, uint64_t word, str
 	int rc;
 
 	*out = NULL;
-	if (word_now(pool, number) != word)
+	if (sio__ring_word(pool, number) != word)
 		return -EAGAIN;
 	if (!sane)
 		return -EPROTO;
@@ -75,7 +69,7 @@ sio__rbuff_each_queued(struct sio_rbuff *ring, rbuff_queued_fn fn, void *arg)
 static int
 look_at(struct sio_pool *pool, uint32_t number, rbuff_queued_fn fn, void *arg)
 {
-	uint64_t word = word_now(pool, number);
+	uint64_t word = sio__ring_word(pool, number);
 	struct sio_rbuff *ring;
 	int rc;
 
@@ -111,7 +105,7 @@ sio__queued_wrong(struct sio_pool *pool, const struct sio_queued *queued)
 	const struct rbuff_layout *shared = queued->ring->shared;
 	const _Atomic uint64_t *reader = &shared->roles[SIO_RBUFF_CONSUMER];
 	uint64_t role = atomic_load_explicit(reader, memory_order_acquire), holder;
-	uint64_t state = sio_ring_state(word_now(pool, queued->number));
+	uint64_t state = sio_ring_state(sio__ring_word(pool, queued->number));
 
 	if (queued->handle >= pool->n_blocks)
 		return true;

@@ -50,13 +50,6 @@ member_is_dead(const struct sio_recovery *r, uint64_t word)
 	return sio_dead_name(&r->dead, sio_ring_member(word));
 }
 
-static uint64_t
-entry_word(struct sio_recovery *r, const struct ring_run *run)
-{
-	return atomic_load_explicit(
-		&sio_ring_entry_of(r->local.pool, run->number)->word, memory_order_seq_cst);
-}
-
 static int
 open_entry(struct sio_recovery *r, struct ring_run *run)
 {
@@ -77,7 +70,7 @@ open_try(struct sio_recovery *r, struct ring_run *run)
 	bool dead;
 	int rc;
 
-	run->word = entry_word(r, run);
+	run->word = sio__ring_word(r->local.pool, run->number);
 	state = sio_ring_state(run->word);
 	dead = member_is_dead(r, run->word);
 	switch (state) {
@@ -120,7 +113,7 @@ open_ring(struct sio_recovery *r, struct ring_run *run)
 static void
 roles_take(struct sio_recovery *r, struct ring_run *run)
 {
-	uint64_t settling = RBUFF_ROLE_SETTLING | rbuff_role_word(0, r->local.member);
+	uint64_t settling = rbuff_role_settling(r->local.member);
 
 	for (int role = 0; role < 2; role++) {
 		_Atomic uint64_t *word = &run->ring->shared->roles[role];
@@ -138,25 +131,16 @@ roles_take(struct sio_recovery *r, struct ring_run *run)
 	}
 }
 
-/* One ring of one run, for what is called for each element. */
-struct of_run {
-	struct sio_recovery *r;
-	struct ring_run *run;
-};
-
 static void
 each_queued(struct sio_recovery *r, struct ring_run *run, rbuff_queued_fn fn)
 {
-	struct of_run of = {.r = r, .run = run};
-
-	r->blind |= !sio__rbuff_each_queued(run->ring, fn, &of);
+	r->blind |= !sio__rbuff_each_queued(run->ring, fn, r);
 }
 
 static void
 requeue(void *arg, const struct sio_queued *queued)
 {
-	const struct of_run *of = arg;
-	struct sio_recovery *r = of->r;
+	struct sio_recovery *r = arg;
 	_Atomic uint64_t *holder;
 	uint64_t had;
 
@@ -172,19 +156,11 @@ requeue(void *arg, const struct sio_queued *queued)
 		memory_order_relaxed);
 }
 
-static void
-mark(void *arg, const struct sio_queued *queued)
-{
-	const struct of_run *of = arg;
-
-	sio_recovery_mark(of->r, queued->handle);
-}
-
 /* It was destroyed, and both sides have left or are dead. */
 static void
 close_ended(struct sio_recovery *r, struct ring_run *run)
 {
-	uint64_t word = entry_word(r, run);
+	uint64_t word = sio__ring_word(r->local.pool, run->number);
 
 	if (sio_ring_state(word) != SIO_RING_ENDING)
 		return;
@@ -247,7 +223,7 @@ static void
 roles_free(struct sio_recovery *r, struct ring_run *run)
 {
 	for (int role = 0; role < 2; role++) {
-		uint64_t settling = RBUFF_ROLE_SETTLING | rbuff_role_word(0, r->local.member);
+		uint64_t settling = rbuff_role_settling(r->local.member);
 
 		if (!run->mine[role])
 			continue;
@@ -267,7 +243,7 @@ finish(struct sio_recovery *r, struct ring_run *run)
 	struct sio_pool *pool = r->local.pool;
 
 	if (run->ring != NULL && !run->closing) {
-		each_queued(r, run, mark);
+		each_queued(r, run, sio__mark_queued);
 		if (sio_ring_state(run->word) == SIO_RING_NAMED && member_is_dead(r, run->word))
 			sio__ring_bound(pool, run->number);
 	}
@@ -335,7 +311,7 @@ static void
 keep_queued_of(struct sio_pool *pool, sio_member_t self, struct sio_rbuff *ring)
 {
 	_Atomic uint64_t *role = &ring->shared->roles[SIO_RBUFF_CONSUMER];
-	uint64_t settling = RBUFF_ROLE_SETTLING | rbuff_role_word(0, self);
+	uint64_t settling = rbuff_role_settling(self);
 	uint64_t nobody = RBUFF_ROLE_NONE;
 
 	/* not beside a living writer: a ring that one is in cannot be replaced */
@@ -352,12 +328,6 @@ keep_queued_of(struct sio_pool *pool, sio_member_t self, struct sio_rbuff *ring)
 		role, &settling, RBUFF_ROLE_NONE, memory_order_seq_cst, memory_order_relaxed);
 }
 
-static uint64_t
-entry_now(struct sio_ring_entry *entry)
-{
-	return atomic_load_explicit(&entry->word, memory_order_seq_cst);
-}
-
 void
 sio__rbuff_keep_queued(struct sio_pool *pool, const char *name)
 {
@@ -367,7 +337,7 @@ sio__rbuff_keep_queued(struct sio_pool *pool, const char *name)
 		return;
 	for (uint32_t n = 1; n <= pool->max_rings; n++) {
 		struct sio_ring_entry *entry = sio_ring_entry_of(pool, n);
-		uint64_t word = entry_now(entry);
+		uint64_t word = sio__ring_word(pool, n);
 		char named[SIO_NAME_LEN];
 		struct sio_rbuff *ring;
 
@@ -378,7 +348,7 @@ sio__rbuff_keep_queued(struct sio_pool *pool, const char *name)
 		/* who was to say that it is there, or to close it, died: recovery does */
 		if (sio_ring_state(word) != SIO_RING_BOUND) {
 			sio_pool_recover(pool, NULL);
-			word = entry_now(entry);
+			word = sio__ring_word(pool, n);
 		}
 		if (sio_ring_state(word) != SIO_RING_BOUND ||
 			sio__rbuff_open_entry(pool, n, word, &ring) != 0)
@@ -386,7 +356,7 @@ sio__rbuff_keep_queued(struct sio_pool *pool, const char *name)
 		keep_queued_of(pool, self, ring);
 		sio_rbuff_detach(ring);
 		/* who destroyed it meanwhile may have found the reader's place taken, and left it */
-		if (sio_ring_state(entry_now(entry)) == SIO_RING_ENDING)
+		if (sio_ring_state(sio__ring_word(pool, n)) == SIO_RING_ENDING)
 			sio_pool_recover(pool, NULL);
 	}
 }

@@ -98,44 +98,6 @@ gives_one_at_a_time(void *arg)
 	return NULL;
 }
 
-static void
-a_dry_pool_is_left_as_soon_as_somebody_gives(void **state)
-{
-	struct sio_pool *pool = unit_pool("dry", 64, 16, 0, 0);
-	struct giver giver = {.pool = pool, .rounds = 40};
-	struct sio_shard_info infos[2];
-	uint32_t handles[64];
-	pthread_t thread;
-	sem_t go, done;
-
-	(void)state;
-	sem_init(&go, 0, 0);
-	sem_init(&done, 0, 0);
-	giver.go = &go;
-	giver.done = &done;
-	assert_int_equal(pthread_create(&thread, NULL, gives_one_at_a_time, &giver), 0);
-	sem_wait(&done);
-	for (unsigned int i = 0; i < giver.rounds; i++) {
-		/* more than once: the second time it need not look */
-		for (unsigned int k = 0; k < 3; k++)
-			assert_int_equal(sio_pool_take_one(pool, &handles[i]), -ENOBUFS);
-		sem_post(&go);
-		sem_wait(&done);
-		assert_int_equal(sio_pool_take_one(pool, &handles[i]), 0);
-	}
-	assert_int_equal(sio_pool_shards(pool, infos, 2), 2);
-	assert_int_equal(infos[0].taken + infos[1].taken, 64 + giver.rounds);
-	assert_int_equal(infos[0].given + infos[1].given, giver.rounds);
-	assert_int_equal(infos[0].failures + infos[1].failures, 3 * giver.rounds);
-	assert_true(infos[0].steals + infos[1].steals >= giver.rounds);
-	assert_int_equal(infos[0].free_blocks + infos[1].free_blocks, 0);
-	sem_post(&go);
-	pthread_join(thread, NULL);
-	assert_int_equal(sio_pool_give(pool, handles, giver.rounds), 0);
-	unit_assert_all_free(pool, 64);
-	sio_pool_destroy(pool);
-}
-
 /* A thread that holds 64 blocks, and gives one whenever it is asked to. */
 struct asked_giver {
 	struct giver giver;
@@ -144,11 +106,11 @@ struct asked_giver {
 };
 
 static void
-giver_start(struct asked_giver *g, struct sio_pool *pool)
+giver_start(struct asked_giver *g, struct sio_pool *pool, unsigned int rounds)
 {
 	sem_init(&g->go, 0, 0);
 	sem_init(&g->done, 0, 0);
-	g->giver = (struct giver){.pool = pool, .rounds = 1, .go = &g->go, .done = &g->done};
+	g->giver = (struct giver){.pool = pool, .rounds = rounds, .go = &g->go, .done = &g->done};
 	assert_int_equal(pthread_create(&g->thread, NULL, gives_one_at_a_time, &g->giver), 0);
 	sem_wait(&g->done);
 }
@@ -165,6 +127,36 @@ giver_end(struct asked_giver *g)
 {
 	sem_post(&g->go);
 	pthread_join(g->thread, NULL);
+}
+
+static void
+a_dry_pool_is_left_as_soon_as_somebody_gives(void **state)
+{
+	struct sio_pool *pool = unit_pool("dry", 64, 16, 0, 0);
+	const unsigned int rounds = 40;
+	struct asked_giver giver;
+	struct sio_shard_info infos[2];
+	uint32_t handles[64];
+
+	(void)state;
+	giver_start(&giver, pool, rounds);
+	for (unsigned int i = 0; i < rounds; i++) {
+		/* more than once: the second time it need not look */
+		for (unsigned int k = 0; k < 3; k++)
+			assert_int_equal(sio_pool_take_one(pool, &handles[i]), -ENOBUFS);
+		giver_gives_one(&giver);
+		assert_int_equal(sio_pool_take_one(pool, &handles[i]), 0);
+	}
+	assert_int_equal(sio_pool_shards(pool, infos, 2), 2);
+	assert_int_equal(infos[0].taken + infos[1].taken, 64 + rounds);
+	assert_int_equal(infos[0].given + infos[1].given, rounds);
+	assert_int_equal(infos[0].failures + infos[1].failures, 3 * rounds);
+	assert_true(infos[0].steals + infos[1].steals >= rounds);
+	assert_int_equal(infos[0].free_blocks + infos[1].free_blocks, 0);
+	giver_end(&giver);
+	assert_int_equal(sio_pool_give(pool, handles, rounds), 0);
+	unit_assert_all_free(pool, 64);
+	sio_pool_destroy(pool);
 }
 
 static void *
@@ -192,7 +184,7 @@ a_thread_that_found_it_dry_goes_by_that_for_the_dry_time(void **state)
 	/* longer than any test runs */
 	sio_pool_set_dry_time(pool, UINT32_MAX);
 	assert_int_equal(sio_pool_take(pool, own, 16), 0);
-	giver_start(&giver, pool);
+	giver_start(&giver, pool, 1);
 	assert_int_equal(sio_pool_take_one(pool, &handle), -ENOBUFS);
 	giver_gives_one(&giver);
 	assert_int_equal(sio_pool_take_one(pool, &handle), -ENOBUFS);
@@ -222,7 +214,7 @@ a_dry_pool_is_looked_at_again_after_the_dry_time(void **state)
 
 	(void)state;
 	sio_pool_set_dry_time(pool, 2000);
-	giver_start(&giver, pool);
+	giver_start(&giver, pool, 1);
 	assert_int_equal(sio_pool_take_one(pool, &handle), -ENOBUFS);
 	giver_gives_one(&giver);
 	until = sio_now_ns() + 10000000000u;

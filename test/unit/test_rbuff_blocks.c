@@ -11,17 +11,6 @@
 
 #define N 64
 
-static struct sio_rbuff *
-ring_of(struct sio_pool *pool, const char *name, enum sio_rbuff_role role)
-{
-	struct sio_rbuff_opts opts = ring_opts(name, 16, 16, role);
-	struct sio_rbuff *ring;
-
-	opts.carries = pool;
-	assert_int_equal(sio_rbuff_create(&opts, &ring), 0);
-	return ring;
-}
-
 static void
 fill(struct sio_desc *descs, const uint32_t *handles, unsigned int n)
 {

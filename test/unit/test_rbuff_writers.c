@@ -10,17 +10,6 @@
 
 #define N 64
 
-static struct sio_rbuff *
-ring_of(struct sio_pool *pool, enum sio_rbuff_role role)
-{
-	struct sio_rbuff_opts opts = ring_opts("ring", 16, 16, role);
-	struct sio_rbuff *ring;
-
-	opts.carries = pool;
-	assert_int_equal(sio_rbuff_create(&opts, &ring), 0);
-	return ring;
-}
-
 static void
 write_handles(struct sio_rbuff *ring, const uint32_t *handles, unsigned int n)
 {
@@ -94,7 +83,7 @@ static void
 of_writers_that_left_and_died_what_is_queued_stays_and_what_they_had_is_free(void **state)
 {
 	struct sio_pool *pool = unit_pool("blocks", N, 4, 8, SIO_POOL_EXACT);
-	struct sio_rbuff *in = ring_of(pool, SIO_RBUFF_CONSUMER);
+	struct sio_rbuff *in = ring_of(pool, "ring", SIO_RBUFF_CONSUMER);
 	struct writer first = {.n = 3, .hands = 2}, second = {.n = 4, .hands = 1};
 	struct sio_recover_report report;
 	struct sio_audit_report audit;
@@ -130,7 +119,7 @@ static void
 destroyed_ring_gives_back_what_a_living_writer_left_in_it(void **state)
 {
 	struct sio_pool *pool = unit_pool("blocks", N, 4, 8, SIO_POOL_EXACT);
-	struct sio_rbuff *in = ring_of(pool, SIO_RBUFF_CONSUMER);
+	struct sio_rbuff *in = ring_of(pool, "ring", SIO_RBUFF_CONSUMER);
 	struct writer w = {.n = 5, .hands = 2};
 	struct sio_recover_report report;
 
@@ -150,7 +139,7 @@ static void
 lost_ring_keeps_a_living_writers_blocks_until_it_ends(void **state)
 {
 	struct sio_pool *pool = unit_pool("blocks", N, 4, 8, SIO_POOL_EXACT);
-	struct sio_rbuff *in = ring_of(pool, SIO_RBUFF_CONSUMER);
+	struct sio_rbuff *in = ring_of(pool, "ring", SIO_RBUFF_CONSUMER);
 	struct writer w = {.n = 5, .hands = 1};
 	struct sio_recover_report report;
 
@@ -172,14 +161,14 @@ static void
 replaced_ring_gives_back_what_a_living_writer_left_in_it(void **state)
 {
 	struct sio_pool *pool = unit_pool("blocks", N, 4, 8, SIO_POOL_EXACT);
-	struct sio_rbuff *in = ring_of(pool, SIO_RBUFF_CONSUMER), *again;
+	struct sio_rbuff *in = ring_of(pool, "ring", SIO_RBUFF_CONSUMER), *again;
 	struct writer w = {.n = 5, .hands = 1};
 	struct sio_recover_report report;
 
 	(void)state;
 	writer_start(&w);
 	sio_rbuff_detach(in);
-	again = ring_of(pool, SIO_RBUFF_CONSUMER);
+	again = ring_of(pool, "ring", SIO_RBUFF_CONSUMER);
 	assert_int_equal(sio_rbuff_count(again), 0);
 	assert_int_equal(sio_pool_recover(pool, &report), 0);
 	assert_int_equal(report.rings_closed, 1);
@@ -196,7 +185,7 @@ static void
 of_more_writers_than_are_listed_all_is_read(void **state)
 {
 	struct sio_pool *pool = unit_pool("blocks", N, 4, 32, SIO_POOL_EXACT);
-	struct sio_rbuff *in = ring_of(pool, SIO_RBUFF_CONSUMER);
+	struct sio_rbuff *in = ring_of(pool, "ring", SIO_RBUFF_CONSUMER);
 	struct writer w[SIO_RBUFF_WRITERS + 2];
 	struct sio_recover_report report;
 	uint32_t first;
@@ -249,7 +238,7 @@ static void
 block_written_twice_is_read_once(void **state)
 {
 	struct sio_pool *pool = unit_pool("blocks", N, 4, 8, SIO_POOL_EXACT);
-	struct sio_rbuff *out = ring_of(pool, SIO_RBUFF_PRODUCER);
+	struct sio_rbuff *out = ring_of(pool, "ring", SIO_RBUFF_PRODUCER);
 	struct sio_audit_report report;
 	uint32_t h[3];
 	int two = 2;
@@ -271,7 +260,7 @@ static void
 audit_finds_what_is_queued_and_another_members_or_free(void **state)
 {
 	struct sio_pool *pool = unit_pool("blocks", N, 4, 8, SIO_POOL_EXACT);
-	struct sio_rbuff *out = ring_of(pool, SIO_RBUFF_PRODUCER), *in;
+	struct sio_rbuff *out = ring_of(pool, "ring", SIO_RBUFF_PRODUCER), *in;
 	sio_member_t self = sio_segment_self(sio_pool_segment(pool));
 	struct sio_audit_report report;
 	uint32_t h[4];
@@ -331,7 +320,7 @@ static void
 ring_half_destroyed_is_emptied_before_it_is_replaced(void **state)
 {
 	struct sio_pool *pool = unit_pool("blocks", N, 4, 8, SIO_POOL_EXACT);
-	struct sio_rbuff *in = ring_of(pool, SIO_RBUFF_CONSUMER), *again;
+	struct sio_rbuff *in = ring_of(pool, "ring", SIO_RBUFF_CONSUMER), *again;
 	struct writer w = {.n = 5, .hands = 1}, destroyer = {0};
 
 	(void)state;
@@ -341,7 +330,7 @@ ring_half_destroyed_is_emptied_before_it_is_replaced(void **state)
 	destroyer.pid = unit_fork(begin_to_destroy, &destroyer);
 	assert_true(unit_gate_pass(&destroyer.wrote));
 	writer_kill(&destroyer);
-	again = ring_of(pool, SIO_RBUFF_CONSUMER);
+	again = ring_of(pool, "ring", SIO_RBUFF_CONSUMER);
 	assert_int_equal(sio_pool_recover(pool, NULL), 0);
 	/* the writer lives, and has what it had in hands */
 	assert_int_equal(sio_pool_free_count(pool), N - 1);
@@ -356,7 +345,7 @@ static void
 who_writes_to_an_empty_ring_again_is_its_only_writer(void **state)
 {
 	struct sio_pool *pool = unit_pool("blocks", N, 4, 8, SIO_POOL_EXACT);
-	struct sio_rbuff *in = ring_of(pool, SIO_RBUFF_CONSUMER), *out;
+	struct sio_rbuff *in = ring_of(pool, "ring", SIO_RBUFF_CONSUMER), *out;
 	struct writer w = {.n = 1, .hands = 1};
 	unsigned int writers = 0;
 	uint32_t h;
@@ -384,7 +373,7 @@ static void
 block_written_twice_is_given_once_by_who_closes_the_ring(void **state)
 {
 	struct sio_pool *pool = unit_pool("blocks", N, 4, 8, SIO_POOL_EXACT);
-	struct sio_rbuff *out = ring_of(pool, SIO_RBUFF_PRODUCER);
+	struct sio_rbuff *out = ring_of(pool, "ring", SIO_RBUFF_PRODUCER);
 	uint32_t h[2];
 
 	(void)state;
@@ -413,7 +402,7 @@ queued_blocks_of_a_dead_writer_need_no_renewing(void **state)
 	assert_int_equal(sio_pool_create(&opts, &pool), 0);
 	assert_int_equal(sio_pool_add_memory(pool, memory, sizeof(memory[0]), N), 0);
 	assert_int_equal(sio_pool_publish(pool), 0);
-	in = ring_of(pool, SIO_RBUFF_CONSUMER);
+	in = ring_of(pool, "ring", SIO_RBUFF_CONSUMER);
 	writer_start(&w);
 	writer_kill(&w);
 	assert_int_equal(sio_pool_recover(pool, &report), 0);

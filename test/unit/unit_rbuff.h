@@ -29,6 +29,18 @@ ring_opts(const char *name, uint32_t capacity, uint32_t element_size, enum sio_r
 		.role = role};
 }
 
+/** A ring of that name with a pool's blocks: 16 elements of 16 bytes. */
+static inline struct sio_rbuff *
+ring_of(struct sio_pool *pool, const char *name, enum sio_rbuff_role role)
+{
+	struct sio_rbuff_opts opts = ring_opts(name, 16, 16, role);
+	struct sio_rbuff *ring;
+
+	opts.carries = pool;
+	assert_int_equal(sio_rbuff_create(&opts, &ring), 0);
+	return ring;
+}
+
 /** A ring and both of its ends in this process. */
 struct ring_pair {
 	struct sio_rbuff *out;

@@ -71,14 +71,13 @@ struct sio_pool;
 /** How to create a pool. Set sz to sizeof(struct sio_pool_opts) and zero the rest. */
 struct sio_pool_opts {
 	size_t sz;
-	const char *name;    /**< also the name of its metadata segment */
-	uint32_t n_blocks;   /**< number of blocks, at least 1 */
-	uint32_t block_size; /**< bytes of a block, at least 1; informative for lent payload */
-	uint32_t
-		magazine_size; /**< handles per magazine, 2 to 1022; 0: from n_blocks, bulk and CPUs */
-	uint32_t max_shards; /**< 1 to SIO_POOL_SHARDS_MAX; 0: 160 */
-	uint32_t max_rings;  /**< exact pools: 1 to SIO_POOL_RINGS_MAX, 0: 64; others: 0 */
-	uint32_t flags;	     /**< SIO_POOL_... */
+	const char *name;	/**< also the name of its metadata segment */
+	uint32_t n_blocks;	/**< number of blocks, at least 1 */
+	uint32_t block_size;	/**< bytes of a block, at least 1; informative for lent payload */
+	uint32_t magazine_size; /**< handles per magazine, 2 to 1022; 0: by size, bulk and CPUs */
+	uint32_t max_shards;	/**< 1 to SIO_POOL_SHARDS_MAX; 0: 160 */
+	uint32_t max_rings;	/**< exact pools: 1 to SIO_POOL_RINGS_MAX, 0: 64; others: 0 */
+	uint32_t flags;		/**< SIO_POOL_... */
 	bool lent_payload; /**< payload comes by sio_pool_add_memory(); else a segment NAME.data is
 			      made */
 	enum sio_backing backing; /**< of the payload segment */
@@ -150,6 +149,16 @@ SIO_API void sio_pool_detach(struct sio_pool *pool);
 
 /** Detaches and removes the pool's names. Others that are attached can go on. */
 SIO_API void sio_pool_destroy(struct sio_pool *pool);
+
+/**
+ * How long a thread of this process that found too few free blocks in the pool goes by that,
+ * corrected by what it gives and takes itself, though others have given since. By default not at
+ * all: then a take looks again as soon as anybody has given, which may mean to follow another
+ * thread's magazines block by block. To be called before other threads use the pool here.
+ *
+ * @param us microseconds; 0: not at all
+ */
+SIO_API void sio_pool_set_dry_time(struct sio_pool *pool, uint32_t us);
 
 /**
  * Takes n blocks: all or none. A take that fails has not written to the array.
@@ -367,16 +376,6 @@ struct sio_recover_report {
 	uint32_t quarantined;
 	uint64_t ns; /**< time it took */
 };
-
-/**
- * How long a thread of this process that found too few free blocks in the pool goes by that,
- * corrected by what it gives and takes itself, though others have given since. By default not at
- * all: then a take looks again as soon as anybody has given, which may mean to follow another
- * thread's magazines block by block. To be called before other threads use the pool here.
- *
- * @param us microseconds; 0: not at all
- */
-SIO_API void sio_pool_set_dry_time(struct sio_pool *pool, uint32_t us);
 
 /**
  * Brings back what dead members held. Stops nobody, waits for nobody, can be killed anywhere and

@@ -24,8 +24,8 @@
  * the ring to the reader, each block in one element; the reader puts its name on them. A member
  * writes blocks that it has, each once. When a process dies, sio_pool_recover() frees its side of
  * the ring: what was queued stays queued and in order, what it had read but not stated as read is
- * queued again, what it had not published is free. Another process can then attach in its place. Leave such rings before
- * the pool.
+ * queued again, what it had not published is free. Another process can then attach in its place.
+ * Leave such rings before the pool.
  */
 
 #include <stdbool.h>
