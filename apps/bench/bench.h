@@ -237,12 +237,8 @@ int bench_mempool_case(const struct bench_pattern *pattern, const char *subject,
 int bench_mempool_members(const struct bench_pattern *pattern, const char *rival, unsigned int bulk,
 	unsigned int members, bool exact, double bar);
 
-struct bench_queue_case {
-	unsigned int bulk;
-	bool touch; /* the first line of each object is written and read */
-};
-/* Measures the bare hand-over queue, of a struct bench_queue_case. */
-int bench_queue_run(void *arg, double *value);
+/* Measures the bare hand-over queue. */
+int bench_queue_run(void *bulk, double *value);
 
 /* ---- members.c ---- */
 

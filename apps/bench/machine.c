@@ -146,21 +146,20 @@ fact(const char *name, bench_work work, unsigned int lcores)
 }
 
 static int
-queue_fact(struct bench_queue_case c)
+queue_fact(unsigned int bulk)
 {
 	double mops[BENCH_PAIRS_MAX];
 	char name[BENCH_NAME_LEN];
 	unsigned int disturbed = 0;
 	int ret = 0;
 
-	snprintf(name, sizeof(name), "bare hand-over queue, bulk %u%s", c.bulk,
-		c.touch ? ", touched" : "");
+	snprintf(name, sizeof(name), "bare hand-over queue, bulk %u", bulk);
 	if (bench_cpus < 2) {
 		bench_report_skip(name, "it needs two lcores with a CPU each");
 		return 0;
 	}
 	for (unsigned int i = 0; i < bench_options.pairs && ret == 0; i++)
-		ret = bench_run_quietly(bench_queue_run, &c, &mops[i], &disturbed);
+		ret = bench_run_quietly(bench_queue_run, &bulk, &mops[i], &disturbed);
 	if (ret == 0)
 		bench_report_fact("machine", name, "M/s",
 			bench_spread_of(mops, bench_options.pairs), disturbed);
@@ -189,8 +188,6 @@ bench_machine(void)
 	for (unsigned int i = 0; i < sizeof(facts) / sizeof(facts[0]) && ret == 0; i++)
 		ret = fact(facts[i].name, facts[i].work, facts[i].lcores);
 	for (unsigned int b = 0; b < bench_options.bulks.n && ret == 0; b++)
-		for (int touch = 0; touch < 2 && ret == 0; touch++)
-			ret = queue_fact((struct bench_queue_case){
-				.bulk = bench_options.bulks.at[b], .touch = touch != 0});
+		ret = queue_fact(bench_options.bulks.at[b]);
 	return ret;
 }

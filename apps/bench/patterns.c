@@ -26,7 +26,6 @@ struct job {
 	_Atomic uint64_t faults; /* what was read is not what was written */
 	void **held;		 /* drained objects, one part for each lcore */
 	unsigned int held_each;
-	char *memory; /* of the objects that the bare queue passes on, each in its turn */
 };
 
 #define TOTAL_UNKNOWN UINT64_MAX
@@ -101,21 +100,11 @@ getput_touch(struct bench_team *team, unsigned int me)
 
 /* ---- one takes, others give ---- */
 
-/* What the bare queue passes on, with payload touched: more objects than it has room for. */
-static inline void
-next_objects(const struct job *job, void **objs, unsigned int *next)
-{
-	for (unsigned int i = 0; i < job->bulk; i++) {
-		objs[i] = job->memory + (size_t)*next * bench_options.object_size;
-		*next = *next + 1 < bench_options.objects ? *next + 1 : 0;
-	}
-}
-
 static inline __attribute__((always_inline)) uint64_t
 taker(struct bench_team *team, bool touch)
 {
 	struct job *job = team->arg;
-	unsigned int bulk = job->bulk, rounds = rounds_per_look(bulk), q = 0, spins = 0, next = 0;
+	unsigned int bulk = job->bulk, rounds = rounds_per_look(bulk), q = 0, spins = 0;
 	uint64_t total[BENCH_LCORES_MAX] = {0};
 	void **objs = bench_buffer();
 
@@ -126,8 +115,6 @@ taker(struct bench_team *team, bool touch)
 				bench_wait(team, &spins);
 				continue;
 			}
-			if (touch && job->mp == NULL)
-				next_objects(job, objs, &next);
 			if (touch)
 				touch_write(objs, bulk);
 			/* a queue that is full is passed over: its reader may not be running */
@@ -277,25 +264,17 @@ run_pass(struct rte_mempool *mp, unsigned int lcores, unsigned int bulk, bool to
 		if (job.queue[q] == NULL)
 			ret = -ENOMEM;
 	}
-	if (mp == NULL && touch) {
-		job.memory = calloc(bench_options.objects, bench_options.object_size);
-		if (job.memory == NULL)
-			ret = -ENOMEM;
-	}
 	if (ret == 0)
 		ret = run_job(&job, touch ? pass_touch : pass_plain, lcores, mops);
-	free(job.memory);
 	for (unsigned int q = 0; q < job.n_queues; q++)
 		free(job.queue[q]);
 	return ret;
 }
 
 int
-bench_queue_run(void *arg, double *mops)
+bench_queue_run(void *bulk, double *mops)
 {
-	const struct bench_queue_case *c = arg;
-
-	return run_pass(NULL, 2, c->bulk, c->touch, mops);
+	return run_pass(NULL, 2, *(unsigned int *)bulk, false, mops);
 }
 
 static int
