@@ -214,13 +214,14 @@ sio_fast_take(struct sio_local *local, void **blocks, unsigned int n)
 {
 	struct sio_shard_hot *hot = local->hot;
 	struct sio_magazine *mag = local->loaded.mag;
-	uint32_t epoch = shard_enter_hot(hot, false);
+	uint32_t epoch = shard_enter_hot(hot, false), size = local->magazine_size;
 
 	if (SIO_LIKELY(sio_mag_is(mag, local->loaded.word))) {
 		uint32_t count = sio_mag_count_now(mag);
 
 		if (SIO_LIKELY(count >= n)) {
-			sio_copy_addresses(blocks, &sio_mag_addresses(mag)[count - n], n);
+			sio_copy_addresses(
+				blocks, &sio_mag_addresses(mag)[sio_mag_first(size, count)], n);
 			atomic_store_explicit(&mag->count, count - n, memory_order_release);
 			sio_count(&hot->taken, n);
 			shard_leave_hot(hot, epoch);
@@ -242,14 +243,15 @@ sio_fast_give(struct sio_local *local, void *const *blocks, unsigned int n)
 {
 	struct sio_shard_hot *hot = local->hot;
 	struct sio_magazine *mag = local->loaded.mag;
-	uint32_t epoch = shard_enter_hot(hot, false);
+	uint32_t epoch = shard_enter_hot(hot, false), size = local->magazine_size;
 
 	if (SIO_LIKELY(sio_mag_is(mag, local->loaded.word))) {
 		uint32_t count = sio_mag_count_now(mag);
 
-		/* entries above the count are nobody's until the count covers them */
-		if (SIO_LIKELY(n <= local->magazine_size - count)) {
-			sio_copy_addresses(&sio_mag_addresses(mag)[count], blocks, n);
+		/* entries before the first are nobody's until the count covers them */
+		if (SIO_LIKELY(n <= size - count)) {
+			sio_copy_addresses(
+				&sio_mag_addresses(mag)[sio_mag_first(size, count + n)], blocks, n);
 			atomic_store_explicit(&mag->count, count + n, memory_order_release);
 			sio_count(&hot->given, n);
 			shard_leave_hot(hot, epoch);

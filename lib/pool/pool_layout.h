@@ -52,7 +52,7 @@
 /** Inline also where the caller is compiled for another CPU than the callee. */
 #define SIO_INLINE static inline __attribute__((always_inline))
 
-#define SIO_POOL_LAYOUT_VERSION 3u
+#define SIO_POOL_LAYOUT_VERSION 4u
 
 /** Magazines a thief claims per round, with one barrier for all. */
 #define SIO_STEAL_ROUND 4u
@@ -113,9 +113,11 @@ struct sio_magazine {
 	_Atomic uint32_t named;
 	uint32_t reserved[12];
 	/**
-	 * The youngest last. An entry is a 32-bit handle, or, in pools whose memory all members map
-	 * at the same address (SIO_POOL_SAME_MAP), the 64-bit address of the block: twice the lines
-	 * to move between cores, but nothing to compute per block.
+	 * Filled from the end, the youngest first: who takes burst after burst reads them upwards,
+	 * as a CPU fetches ahead, while who gives need not wait for lines that it writes downwards.
+	 * An entry is a 32-bit handle, or, in pools whose memory all members map at the same
+	 * address (SIO_POOL_SAME_MAP), the 64-bit address of the block: twice the lines to move
+	 * between cores, but nothing to compute per block.
 	 */
 	uint64_t entries[];
 };
@@ -347,6 +349,13 @@ SIO_INLINE void **
 sio_mag_addresses(struct sio_magazine *mag)
 {
 	return (void **)(void *)mag->entries;
+}
+
+/** Where the entries of a magazine that has count of at most size blocks begin. */
+SIO_INLINE uint32_t
+sio_mag_first(uint32_t size, uint32_t count)
+{
+	return size - count;
 }
 
 static inline uint64_t

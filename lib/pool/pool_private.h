@@ -96,16 +96,16 @@ sio_magazine_at(const struct sio_pool *pool, uint32_t m)
 	return (struct sio_magazine *)(void *)(pool->magazines + (size_t)m * pool->stride);
 }
 
-/** Handle of an entry of a magazine; UINT32_MAX if it is of no block. */
+/** Handle of a magazine's entry, counted from the end; UINT32_MAX if it is of no block. */
 static inline uint32_t
 sio_entry_handle(const struct sio_pool *pool, struct sio_magazine *mag, uint32_t i)
 {
-	uint32_t handle;
+	uint32_t handle, entry = sio_mag_first(pool->magazine_size, i + 1);
 
 	if (!pool->wide)
-		return __atomic_load_n(&sio_mag_handles(mag)[i], __ATOMIC_RELAXED);
+		return __atomic_load_n(&sio_mag_handles(mag)[entry], __ATOMIC_RELAXED);
 	sio_pool_handle(
-		pool, __atomic_load_n(&sio_mag_addresses(mag)[i], __ATOMIC_RELAXED), &handle);
+		pool, __atomic_load_n(&sio_mag_addresses(mag)[entry], __ATOMIC_RELAXED), &handle);
 	return handle;
 }
 
@@ -139,10 +139,12 @@ sio_shards_top(const struct sio_pool *pool)
 	return SIO_LIKELY(top < pool->max_shards) ? top : pool->max_shards;
 }
 
-/** Moves an entry within a magazine. */
+/** Moves an entry within a magazine, both counted from the end. */
 static inline void
 sio_entry_move(const struct sio_pool *pool, struct sio_magazine *mag, uint32_t to, uint32_t from)
 {
+	to = sio_mag_first(pool->magazine_size, to + 1);
+	from = sio_mag_first(pool->magazine_size, from + 1);
 	if (pool->wide)
 		sio_mag_addresses(mag)[to] = sio_mag_addresses(mag)[from];
 	else

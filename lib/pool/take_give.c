@@ -14,8 +14,9 @@
  * stored, then the larger count. Release in both; partner: the acquire of the epoch by a thief, or
  * of the word by who claims the magazine from the depot.
  *
- * Deaths. Every prefix leaves each block either below the count, free, or with the dead, who uses
- * it no more; none in both places where it matters. Epoch odd keeps thieves away until recovery.
+ * Deaths. Every prefix leaves each block either covered by the count, free, or with the dead, who
+ * uses it no more; none in both places where it matters. Epoch odd keeps thieves away until
+ * recovery.
  *
  * Two magazines, loaded and previous, serve both directions: after an exchange at least a
  * magazine's worth of operations goes by before the next.
@@ -75,11 +76,13 @@ addresses_out(struct sio_pool *pool, void **to, const uint32_t *from, unsigned i
 	}
 }
 
-/* Copies entries at to at + n - 1 of a magazine out. */
+/* Copies the first n entries of a magazine that has count blocks out. */
 static inline __attribute__((always_inline)) void
-copy_out(struct sio_pool *pool, enum kind kind, void *to, struct sio_magazine *mag, uint32_t at,
+copy_out(struct sio_pool *pool, enum kind kind, void *to, struct sio_magazine *mag, uint32_t count,
 	unsigned int n)
 {
+	uint32_t at = sio_mag_first(pool->magazine_size, count);
+
 	switch (kind) {
 	case HANDLES:
 		memcpy(to, &sio_mag_handles(mag)[at], n * sizeof(uint32_t));
@@ -92,7 +95,7 @@ copy_out(struct sio_pool *pool, enum kind kind, void *to, struct sio_magazine *m
 		break;
 	case HANDLES_FROM_WIDE:
 		for (unsigned int i = 0; i < n; i++)
-			((uint32_t *)to)[i] = sio_entry_handle(pool, mag, at + i);
+			((uint32_t *)to)[i] = sio_entry_handle(pool, mag, count - 1 - i);
 		break;
 	}
 }
@@ -138,11 +141,16 @@ all_ours(struct sio_pool *pool, enum kind kind, const void *from, unsigned int n
 	return bad == 0;
 }
 
-/* Copies n blocks in at a magazine's entry at. @return false if one of them is not of this pool */
+/*
+ * Copies n blocks into a magazine that has count, before those.
+ *
+ * @return false if one of them is not of this pool
+ */
 static inline __attribute__((always_inline)) bool
-copy_in(struct sio_pool *pool, enum kind kind, struct sio_magazine *mag, uint32_t at,
+copy_in(struct sio_pool *pool, enum kind kind, struct sio_magazine *mag, uint32_t count,
 	const void *from, unsigned int n)
 {
+	uint32_t at = sio_mag_first(pool->magazine_size, count + n);
 	uint32_t bad = 0, limit = populated(pool);
 
 	switch (kind) {
@@ -437,9 +445,9 @@ take_inside(struct sio_local *local, enum kind kind, void *blocks, unsigned int 
 		mag = local->loaded.mag;
 		count = sio_mag_count_now(mag);
 		k = count < n - got ? count : n - got;
-		copy_out(local->pool, kind, advance(kind, blocks, got), mag, count - k, k);
+		copy_out(local->pool, kind, advance(kind, blocks, got), mag, count, k);
 #if SIO_PLANTED(COUNTED_TWICE)
-		/* the block below the count is in the magazine and in the caller's hands */
+		/* the block that the count covers is in the magazine and in the caller's hands */
 		if (k < count)
 #endif
 			atomic_store_explicit(&mag->count, count - k, memory_order_release);
@@ -511,13 +519,13 @@ take_two(struct sio_local *local, enum kind kind, void *blocks, unsigned int n,
 	struct sio_slot swap;
 
 	if (first > 0) {
-		copy_out(local->pool, kind, blocks, local->loaded.mag, two->loaded - first, first);
+		copy_out(local->pool, kind, blocks, local->loaded.mag, two->loaded, first);
 		atomic_store_explicit(
 			&local->loaded.mag->count, two->loaded - first, memory_order_release);
 	}
 	if (rest > 0) {
 		copy_out(local->pool, kind, advance(kind, blocks, first), local->prev.mag,
-			two->prev - rest, rest);
+			two->prev, rest);
 		atomic_store_explicit(
 			&local->prev.mag->count, two->prev - rest, memory_order_release);
 		swap = local->loaded;
@@ -578,7 +586,7 @@ take(struct sio_pool *pool, enum kind kind, void *blocks, unsigned int n)
 		uint32_t count = sio_mag_count_now(mag);
 
 		if (SIO_LIKELY(count >= n)) {
-			copy_out(pool, kind, blocks, mag, count - n, n);
+			copy_out(pool, kind, blocks, mag, count, n);
 			atomic_store_explicit(&mag->count, count - n, memory_order_release);
 			sio_count(&local->hot->taken, n);
 			shard_leave_from(local, epoch);
@@ -625,7 +633,7 @@ give(struct sio_pool *pool, enum kind kind, const void *blocks, unsigned int n)
 		struct sio_magazine *mag = local->loaded.mag;
 		uint32_t count = sio_mag_count_now(mag);
 
-		/* entries above the count are nobody's until the count covers them */
+		/* entries before the first are nobody's until the count covers them */
 		if (SIO_LIKELY(n <= local->magazine_size - count) &&
 			SIO_LIKELY(copy_in(pool, kind, mag, count, blocks, n))) {
 			atomic_store_explicit(&mag->count, count + n, memory_order_release);

@@ -135,19 +135,23 @@ a_request_larger_than_the_pool_is_an_error_at_once(void **state)
 }
 
 static void
-what_was_given_last_is_taken_first(void **state)
+the_burst_given_last_is_taken_first_in_its_order(void **state)
 {
 	struct sio_pool *pool = unit_pool("lifo", 64, 16, 0, 0);
-	uint32_t handles[4], again[4];
+	uint32_t handles[8], again[8];
 
 	(void)state;
-	assert_int_equal(sio_pool_take(pool, handles, 4), 0);
+	assert_int_equal(sio_pool_take(pool, handles, 8), 0);
 	assert_int_equal(sio_pool_give(pool, handles, 4), 0);
-	assert_int_equal(sio_pool_take(pool, again, 4), 0);
-	assert_memory_equal(again, handles, sizeof(handles));
-	assert_int_equal(sio_pool_give(pool, again, 4), 0);
+	assert_int_equal(sio_pool_give(pool, handles + 4, 4), 0);
 	assert_int_equal(sio_pool_take_one(pool, again), 0);
-	assert_int_equal(again[0], handles[3]);
+	assert_int_equal(again[0], handles[4]);
+	assert_int_equal(sio_pool_take(pool, again + 1, 3), 0);
+	assert_int_equal(sio_pool_take(pool, again + 4, 4), 0);
+	assert_memory_equal(again, handles + 4, 4 * sizeof(handles[0]));
+	assert_memory_equal(again + 4, handles, 4 * sizeof(handles[0]));
+	assert_int_equal(sio_pool_give(pool, again, 8), 0);
+	unit_assert_all_free(pool, 64);
 	sio_pool_destroy(pool);
 }
 
@@ -537,7 +541,7 @@ main(void)
 		cmocka_unit_test(every_block_is_taken_once_and_has_its_own_memory),
 		cmocka_unit_test(bulk_takes_all_or_nothing),
 		cmocka_unit_test(a_request_larger_than_the_pool_is_an_error_at_once),
-		cmocka_unit_test(what_was_given_last_is_taken_first),
+		cmocka_unit_test(the_burst_given_last_is_taken_first_in_its_order),
 		cmocka_unit_test(a_strange_handle_or_address_is_refused_whole),
 		cmocka_unit_test(handles_and_addresses_name_the_same_blocks),
 		cmocka_unit_test(a_handle_without_memory_is_refused),
