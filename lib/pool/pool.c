@@ -28,17 +28,20 @@ align_up(uint64_t value, uint64_t to)
 /*
  * Large enough that the depot is visited seldom, small enough that a few magazines per thread are a
  * small part of the pool. Large takes weigh more than that: a thread that gathers each of them from
- * several magazines spends its time with exchanges.
+ * several magazines spends its time with exchanges. Bursts of 2, 4, ... 256 fill one without rest,
+ * as far as they fit.
  */
 static uint32_t
 default_magazine_size(uint32_t n_blocks, uint32_t bulk)
 {
 	long online = sysconf(_SC_NPROCESSORS_ONLN);
 	uint32_t cpus = online > 0 ? (uint32_t)online : 1, share = n_blocks / (8 * cpus);
-	uint32_t most = n_blocks / (2 * cpus), size = SIO_MAGAZINE_MIN;
+	uint32_t most = n_blocks / (2 * cpus), size = SIO_MAGAZINE_MIN, next = 2 * size;
 
-	while (size < 512 && (size * 2 <= share || (size < 2 * (uint64_t)bulk && size * 2 <= most)))
-		size *= 2;
+	while (next <= 768 && (next <= share || (size < 2 * (uint64_t)bulk && next <= most))) {
+		size = next;
+		next += size < 256 ? size : 256;
+	}
 	return size;
 }
 
