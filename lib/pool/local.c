@@ -281,7 +281,7 @@ void
 sio_fast_remember(struct sio_pool *pool, uint64_t key)
 {
 	struct sio_local *local = sio_local_find(pool);
-	struct sio_fast *fast = &sio_tls->fast[key % SIO_FAST_ENTRIES];
+	struct sio_fast *fast = &sio_tls->fast[sio_fast_index(key)];
 
 	if (local == NULL || !pool->wide || pool->check || local->fence || key == 0)
 		return;

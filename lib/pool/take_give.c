@@ -577,7 +577,7 @@ take(struct sio_pool *pool, enum kind kind, void *blocks, unsigned int n)
 	if (SIO_UNLIKELY(local == NULL))
 		return take_first(pool, kind, blocks, n);
 	if (kind == ADDRESSES && SIO_LIKELY(!local->fence))
-		return SIO_LIKELY(sio_fast_take(local, blocks, n))
+		return SIO_LIKELY(sio_fast_take(local, blocks, n, false))
 			       ? 0
 			       : take_slow(local, kind, blocks, n);
 	epoch = shard_enter(local);
@@ -625,7 +625,7 @@ give(struct sio_pool *pool, enum kind kind, const void *blocks, unsigned int n)
 	if (SIO_UNLIKELY(local == NULL))
 		return give_first(pool, kind, blocks, n);
 	if (kind == ADDRESSES && SIO_LIKELY(!local->fence))
-		return SIO_LIKELY(sio_fast_give(local, blocks, n))
+		return SIO_LIKELY(sio_fast_give(local, blocks, n, false))
 			       ? 0
 			       : give_slow(local, kind, blocks, n);
 	epoch = shard_enter(local);

@@ -46,35 +46,35 @@ slab_take_slow(struct sio_local *view, void **objs, unsigned int n)
 }
 
 static __rte_always_inline int
-slab_get(struct rte_mempool *mp, void **objs, unsigned int n)
+slab_get(struct rte_mempool *mp, void **objs, unsigned int n, bool fours)
 {
 	struct sio_local *view = slab_view(mp);
 
 	if (unlikely(view == NULL))
 		return slab_dequeue_slow(mp, objs, n);
-	return likely(sio_fast_take(view, objs, n)) ? 0 : slab_take_slow(view, objs, n);
+	return likely(sio_fast_take(view, objs, n, fours)) ? 0 : slab_take_slow(view, objs, n);
 }
 
 static __rte_always_inline int
-slab_put(struct rte_mempool *mp, void *const *objs, unsigned int n)
+slab_put(struct rte_mempool *mp, void *const *objs, unsigned int n, bool fours)
 {
 	struct sio_local *view = slab_view(mp);
 
 	if (unlikely(view == NULL))
 		return slab_enqueue_slow(mp, objs, n);
-	return likely(sio_fast_give(view, objs, n)) ? 0 : sio_fast_give_slow(view, objs, n);
+	return likely(sio_fast_give(view, objs, n, fours)) ? 0 : sio_fast_give_slow(view, objs, n);
 }
 
 static int
 slab_dequeue(struct rte_mempool *mp, void **objs, unsigned int n)
 {
-	return slab_get(mp, objs, n);
+	return slab_get(mp, objs, n, false);
 }
 
 static int
 slab_enqueue(struct rte_mempool *mp, void *const *objs, unsigned int n)
 {
-	return slab_put(mp, objs, n);
+	return slab_put(mp, objs, n, false);
 }
 
 #ifdef RTE_ARCH_X86_64
@@ -88,13 +88,13 @@ slab_enqueue(struct rte_mempool *mp, void *const *objs, unsigned int n)
 static SLAB_AVX2 int
 slab_dequeue_avx2(struct rte_mempool *mp, void **objs, unsigned int n)
 {
-	return slab_get(mp, objs, n);
+	return slab_get(mp, objs, n, true);
 }
 
 static SLAB_AVX2 int
 slab_enqueue_avx2(struct rte_mempool *mp, void *const *objs, unsigned int n)
 {
-	return slab_put(mp, objs, n);
+	return slab_put(mp, objs, n, true);
 }
 #endif
 
