@@ -27,6 +27,8 @@
 #include <rte_random.h>
 
 #include <slabio/common.h>
+#include "pool/pool_fast.h"
+#include "slabio_slab.h"
 
 #define PAGE 4096u
 
@@ -690,7 +692,30 @@ mbuf_pools_work(void **state)
 	rte_mempool_free(mp);
 }
 
+/* A thread finds its view of a mempool by bits of the key, without a call. */
+static void
+mempools_made_one_after_another_do_not_share_a_place_for_their_views(void **state)
+{
+	struct rte_mempool *mp[SIO_FAST_ENTRIES];
+	uint32_t places = 0;
+
+	(void)state;
+	for (unsigned int i = 0; i < RTE_DIM(mp); i++) {
+		const struct slabio_slab_head *head;
+		char name[RTE_MEMPOOL_NAMESIZE];
+
+		snprintf(name, sizeof(name), "place_%u", i);
+		mp[i] = test_pool(name, 16, 64, 0, 0);
+		head = mp[i]->pool_data;
+		places |= 1u << sio_fast_index(~(head->magic ^ head->uid));
+	}
+	assert_int_equal(places, (1u << SIO_FAST_ENTRIES) - 1);
+	for (unsigned int i = 0; i < RTE_DIM(mp); i++)
+		rte_mempool_free(mp[i]);
+}
+
 static const struct CMUnitTest tests[] = {
+	cmocka_unit_test(mempools_made_one_after_another_do_not_share_a_place_for_their_views),
 	cmocka_unit_test(the_ops_index_is_the_last_slot),
 	cmocka_unit_test(the_registered_index_is_used_where_the_last_slot_is_taken),
 	cmocka_unit_test(objects_of_every_size_are_taken_to_the_last_one),

@@ -64,8 +64,12 @@ slab_uid_new(void)
 	n = atomic_fetch_add_explicit(&last, 1, memory_order_relaxed);
 	if (getrandom(&uid, sizeof(uid), GRND_NONBLOCK) != (ssize_t)sizeof(uid))
 		uid = sio_now_ns() ^ (uint64_t)getpid() << 40;
-	/* neighbours in the table for pools of one process; the upper bits tell processes apart */
-	uid = uid / SLAB_TABLE_SIZE * SLAB_TABLE_SIZE + n % SLAB_TABLE_SIZE;
+	/*
+	 * No two of one process's pools share a place in the table, nor any sixteen that follow each
+	 * other one of sio_fast_index(); the upper bits tell processes apart.
+	 */
+	n = (n << 4 | n % SLAB_TABLE_SIZE >> 8) % SLAB_TABLE_SIZE;
+	uid = uid / SLAB_TABLE_SIZE * SLAB_TABLE_SIZE + n;
 	return uid == SLAB_UID_NONE || uid == SLAB_UID_GONE ? uid ^ UINT64_C(1) << 40 : uid;
 }
 
