@@ -13,8 +13,9 @@
  *
  * Orders. Giving is a release, claiming an acquire: who claims sees the handles. A hint bit is
  * cleared before the claim and set after the give, so that a bit can be set without a magazine
- * behind it, but is missing only after a death between the two steps; the walk that follows dry
- * hints finds such magazines.
+ * behind it, but is missing only after a death between the two steps, or where who cleared it lost
+ * the claim to another, which gave the magazine back meanwhile; the walk that follows dry hints finds
+ * such magazines.
  *
  * Deaths. After a cleared bit: one hint lost, see above. After the claim: the magazine carries the
  * dead's name. After the give, before the bit: one hint lost.
@@ -90,6 +91,9 @@ sio_take_over(struct sio_local *local, struct sio_magazine *mag, sio_member_t ow
 	uint32_t named = atomic_load_explicit(&mag->named, memory_order_relaxed);
 	uint32_t count = sio_mag_count_now(mag), kept = 0;
 
+	/* not believed, should another member have written it since it was checked */
+	if (count > pool->magazine_size)
+		count = pool->magazine_size;
 	if (named == local->member && owner == local->member)
 		return;
 	for (uint32_t i = 0; i < count; i++) {

@@ -109,7 +109,7 @@ sio__mark_free(struct sio_recovery *r)
 
 	for (uint32_t m = 0; m < top; m++) {
 		struct sio_magazine *mag = sio_magazine_at(pool, m);
-		/* acquire: the handles below it */
+		/* acquire: the handles that it covers */
 		uint32_t count = atomic_load_explicit(&mag->count, memory_order_acquire);
 
 		for (uint32_t i = 0; i < count && i < pool->magazine_size; i++)

@@ -239,10 +239,56 @@ blocks_for_a_receiver_that_left_are_recovered_without_a_death(void **state)
 	sio_pool_destroy(pool);
 }
 
+/*
+ * A magazine that another member left, of whose blocks some were taken from that member since: who
+ * claims it keeps the others, each once.
+ */
+static void
+who_claims_a_magazine_keeps_what_is_still_its_givers(void **state)
+{
+	static char memory[8 * 64] __attribute__((aligned(64)));
+	const sio_member_t giver = 5u | 7u << 10;
+
+	(void)state;
+	for (unsigned int c = 0; c < 2 * 256; c++) {
+		const bool wide = c >= 256;
+		struct sio_pool_opts opts = unit_pool_opts(
+			"claims", 8, 11, 0, SIO_POOL_EXACT | (wide ? SIO_POOL_SAME_MAP : 0));
+		uint32_t gone = c % 256, got = 0, handle, n = 0;
+		struct sio_magazine *mag = NULL;
+		struct sio_pool *pool;
+		void *block;
+
+		opts.block_size = 64;
+		opts.lent_payload = true;
+		pool = unit_pool_create(&opts);
+		assert_int_equal(sio_pool_add_memory(pool, memory, 64, 8), 0);
+		assert_int_equal(sio_pool_publish(pool), 0);
+		for (uint32_t m = 0; m < pool->n_magazines; m++)
+			if (sio_mag_count_now(sio_magazine_at(pool, m)) == 8)
+				mag = sio_magazine_at(pool, m);
+		assert_non_null(mag);
+		mag->named = giver;
+		for (uint32_t b = 0; b < 8; b++)
+			pool->holders[b] = SIO_HOLDER_MEMBER | (giver + (gone >> b & 1));
+		while ((wide ? sio_pool_take_ptr(pool, &block, 1)
+			     : sio_pool_take_one(pool, &handle)) == 0) {
+			if (wide)
+				assert_int_equal(sio_pool_handle(pool, block, &handle), 0);
+			assert_false(got >> handle & 1);
+			got |= 1u << handle;
+			assert_true(++n <= 8);
+		}
+		assert_int_equal(got, ~gone & 0xff);
+		sio_pool_destroy(pool);
+	}
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(who_claims_a_magazine_keeps_what_is_still_its_givers),
 		cmocka_unit_test(blocks_pass_from_member_to_member),
 		cmocka_unit_test(hand_over_is_all_or_none),
 		cmocka_unit_test(blocks_for_a_dead_receiver_are_recovered),
