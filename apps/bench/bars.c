@@ -39,6 +39,8 @@ static const struct bar cache_bars[] = {
 	{"pipeline", "slab+256", "ring_mp_mc+256", 32, true, 0.97},
 	{"fanout", "slab+256", "ring_mp_mc+256", 32, false, 0.97},
 	{"oversub", "slab+256", "ring_mp_mc+256", 32, false, 0.97},
+	{"exhaust", "slab+256", "ring_mp_mc+256", 1, false, 0.97},
+	{"exhaust", "slab+256", "ring_mp_mc+256", 8, false, 0.97},
 	{"exhaust", "slab+256", "ring_mp_mc+256", 32, false, 0.97},
 };
 

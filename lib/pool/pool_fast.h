@@ -51,6 +51,8 @@ struct sio_local {
 	uint64_t few_sum;
 	int64_t few_met;      /**< how many, less this thread's own balance */
 	uint64_t few_until;   /**< until when that is believed whatever others give; 0: not */
+	bool spent;	      /**< an operation within that time has stolen: no other may */
+	bool sparing;	      /**< this operation may not */
 	uint64_t events;      /**< of the pool's events, those that this thread counted */
 	uint64_t dry_events;  /**< events, when the pool was dry */
 	uint32_t hand_calls;  /**< without a shard: calls since the last try to get one */

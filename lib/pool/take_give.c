@@ -240,17 +240,41 @@ own_balance(const struct sio_local *local)
 			 atomic_load_explicit(&local->hot->taken, memory_order_relaxed));
 }
 
+/* This thread found too few blocks, and goes by that, whatever others give. */
+static bool
+in_dry_time(const struct sio_local *local)
+{
+	return local->few && local->few_until != 0 && sio_now_ns() < local->few_until;
+}
+
+/*
+ * In a dry time one operation may steal: there may have been enough for it, though not for the one
+ * that began the time. Those after it must not, for who is stolen from has fewer blocks than it
+ * goes by, and would steal them back.
+ */
+static bool
+must_spare(const struct sio_local *local)
+{
+	return local->spent && in_dry_time(local);
+}
+
 /*
  * There were no more than that many free blocks, this thread's included, when sum was read: that
- * holds, but for its own balance, while the sum stays; and is gone by for the dry time anyway.
+ * holds, but for its own balance, while the sum stays; and is gone by for the dry time anyway,
+ * which finding fewer meanwhile does not prolong.
  */
 static void
 remember_few(struct sio_local *local, uint64_t sum, uint32_t met)
 {
+	if (local->pool->dry_ns == 0) {
+		local->few_until = 0;
+	} else if (!in_dry_time(local)) {
+		local->few_until = sio_now_ns() + local->pool->dry_ns;
+		local->spent = false;
+	}
 	local->few = true;
 	local->few_sum = sum;
 	local->few_met = (int64_t)met - own_balance(local);
-	local->few_until = local->pool->dry_ns == 0 ? 0 : sio_now_ns() + local->pool->dry_ns;
 }
 
 /* Not more than that many were found, with others at work meanwhile: that holds for no sum. */
@@ -258,7 +282,7 @@ static void
 remember_some(struct sio_local *local, uint32_t met)
 {
 	if (local->pool->dry_ns != 0)
-		remember_few(local, events_sum(local) - 1, met);
+		remember_few(local, UINT64_MAX, met);
 }
 
 /* No magazine with blocks in it is hinted at. */
@@ -277,8 +301,25 @@ static bool
 known_few(const struct sio_local *local, unsigned int n)
 {
 	return local->few && local->few_met + own_balance(local) < (int64_t)n &&
-	       (local->few_sum == events_sum(local) ||
-		       (local->few_until != 0 && sio_now_ns() < local->few_until));
+	       (in_dry_time(local) || local->few_sum == events_sum(local));
+}
+
+static uint32_t
+slot_count(const struct sio_slot *slot)
+{
+	return sio_slot_mine(slot) ? sio_mag_count_now(slot->mag) : 0;
+}
+
+/* Whether this thread has fewer than n blocks. Says nothing of others: holds for its dry time only. */
+static bool
+too_few_own(struct sio_local *local, unsigned int n)
+{
+	uint32_t met = slot_count(&local->loaded) + slot_count(&local->prev);
+
+	if (met >= n)
+		return false;
+	remember_some(local, met);
+	return true;
 }
 
 /*
@@ -295,18 +336,14 @@ too_few(struct sio_local *local, unsigned int n)
 
 	if (!depot_looks_dry(pool))
 		return false;
+	if (local->sparing)
+		return too_few_own(local, n);
 	for (uint32_t m = 0; m < top && met < n; m++)
 		met += sio_mag_count_now(sio_magazine_at(pool, m));
 	if (met >= n)
 		return false;
 	remember_few(local, sum, met);
 	return true;
-}
-
-static uint32_t
-slot_count(const struct sio_slot *slot)
-{
-	return sio_slot_mine(slot) ? sio_mag_count_now(slot->mag) : 0;
 }
 
 /*
@@ -325,6 +362,9 @@ search(struct sio_local *local, struct sio_slot *found)
 	local->dry = false;
 	if (sio_depot_claim(local, SIO_WANT_BLOCKS, found))
 		return true;
+	if (local->sparing)
+		return false;
+	local->spent = true;
 	shard_leave(local);
 	stolen = sio_steal_round(local, SIO_WANT_BLOCKS, found, &surely_dry);
 	shard_enter(local);
@@ -535,20 +575,32 @@ take_two(struct sio_local *local, enum kind kind, void *blocks, unsigned int n,
 	sio_count(&local->hot->taken, n);
 }
 
+/* There may be n: exchanges, searches, gathers. */
+static int
+take_searching(struct sio_local *local, enum kind kind, void *blocks, unsigned int n)
+{
+	struct in_two two;
+
+	local->sparing = must_spare(local);
+	if (too_few(local, n))
+		return -ENOBUFS;
+	if (!n_in_two(local, n, &two))
+		return take_pieces(local, kind, blocks, n);
+	take_two(local, kind, blocks, n, &two);
+	return 0;
+}
+
 static __attribute__((noinline)) int
 take_slow(struct sio_local *local, enum kind kind, void *blocks, unsigned int n)
 {
-	struct in_two two;
-	int ret = 0;
+	int ret;
 
 	if (n > local->pool->n_blocks)
 		ret = -EINVAL;
-	else if (known_few(local, n) || too_few(local, n))
+	else if (known_few(local, n))
 		ret = -ENOBUFS;
-	else if (n_in_two(local, n, &two))
-		take_two(local, kind, blocks, n, &two);
 	else
-		ret = take_pieces(local, kind, blocks, n);
+		ret = take_searching(local, kind, blocks, n);
 	if (ret == -ENOBUFS && local->shard != NULL)
 		sio_count(&local->shard->failures, 1);
 	leave(local);

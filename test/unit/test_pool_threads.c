@@ -204,6 +204,131 @@ a_thread_that_found_it_dry_goes_by_that_for_the_dry_time(void **state)
 	sio_pool_destroy(pool);
 }
 
+/* Another thread, which takes and gives 16 blocks as often as it is told, and keeps its shard. */
+struct borrower {
+	struct sio_pool *pool;
+	unsigned int times;
+	sem_t go, done;
+};
+
+static void *
+borrow_16(void *arg)
+{
+	struct borrower *b = arg;
+	uint32_t handles[16];
+
+	for (unsigned int i = 0; i < b->times; i++) {
+		if (sio_pool_take(b->pool, handles, 16) != 0 ||
+			sio_pool_give(b->pool, handles, 16) != 0)
+			abort();
+		sem_post(&b->done);
+		sem_wait(&b->go);
+	}
+	return NULL;
+}
+
+static void
+in_its_dry_time_a_thread_steals_once(void **state)
+{
+	struct sio_pool *pool = unit_pool("dry_steal", 80, 16, 0, 0);
+	struct borrower b = {.pool = pool, .times = 2};
+	uint32_t own[16], held[64];
+	pthread_t thread;
+
+	(void)state;
+	sem_init(&b.go, 0, 0);
+	sem_init(&b.done, 0, 0);
+	sio_pool_set_dry_time(pool, UINT32_MAX);
+	assert_int_equal(sio_pool_take(pool, held, 64), 0);
+	assert_int_equal(sio_pool_take(pool, own, 16), 0);
+	assert_int_equal(sio_pool_take_one(pool, own), -ENOBUFS);
+	assert_int_equal(sio_pool_give(pool, own, 16), 0);
+	/* stolen from this thread's shard: once it may steal them back */
+	assert_int_equal(pthread_create(&thread, NULL, borrow_16, &b), 0);
+	sem_wait(&b.done);
+	assert_int_equal(sio_pool_take(pool, own, 16), 0);
+	assert_int_equal(sio_pool_give(pool, own, 16), 0);
+	sem_post(&b.go);
+	sem_wait(&b.done);
+	assert_int_equal(sio_pool_take(pool, own, 16), -ENOBUFS);
+	assert_int_equal(sio_pool_take_one(pool, own), -ENOBUFS);
+	/* what it gives it can have, both magazines of it, and no more */
+	assert_int_equal(sio_pool_give(pool, held, 24), 0);
+	assert_int_equal(sio_pool_take(pool, held, 24), 0);
+	assert_int_equal(sio_pool_give(pool, held, 64), 0);
+	assert_int_equal(sio_pool_take(pool, held, 64), 0);
+	assert_int_equal(sio_pool_take_one(pool, own), -ENOBUFS);
+	assert_int_equal(sio_pool_give(pool, held, 64), 0);
+	sem_post(&b.go);
+	pthread_join(thread, NULL);
+	unit_assert_all_free(pool, 80);
+	sio_pool_destroy(pool);
+}
+
+static void
+in_its_dry_time_a_thread_has_what_suffices_for_a_smaller_take(void **state)
+{
+	struct sio_pool *pool = unit_pool("dry_small", 96, 16, 0, 0);
+	struct borrower b = {.pool = pool, .times = 1};
+	uint32_t held[80], own[80];
+	pthread_t thread;
+
+	(void)state;
+	sem_init(&b.go, 0, 0);
+	sem_init(&b.done, 0, 0);
+	/* longer than any test runs */
+	sio_pool_set_dry_time(pool, UINT32_MAX);
+	assert_int_equal(sio_pool_take(pool, held, 80), 0);
+	assert_int_equal(pthread_create(&thread, NULL, borrow_16, &b), 0);
+	sem_wait(&b.done);
+	/* as a mempool cache asks: for a refill first, then for what the caller wants */
+	assert_int_equal(sio_pool_take(pool, own, 40), -ENOBUFS);
+	assert_int_equal(sio_pool_take(pool, own, 8), 0);
+	assert_int_equal(sio_pool_take(pool, own + 8, 40), -ENOBUFS);
+	assert_int_equal(sio_pool_take(pool, own + 8, 8), 0);
+	assert_int_equal(sio_pool_give(pool, own, 16), 0);
+	assert_int_equal(sio_pool_give(pool, held, 80), 0);
+	sem_post(&b.go);
+	pthread_join(thread, NULL);
+	unit_assert_all_free(pool, 96);
+	sio_pool_destroy(pool);
+}
+
+static void
+after_its_dry_time_a_thread_finds_what_another_has_though_nobody_gives(void **state)
+{
+	struct sio_pool *pool = unit_pool("dry_found", 80, 16, 0, 0);
+	struct borrower b = {.pool = pool, .times = 2};
+	uint32_t held[80], handle;
+	pthread_t thread;
+	uint64_t until;
+
+	(void)state;
+	sem_init(&b.go, 0, 0);
+	sem_init(&b.done, 0, 0);
+	sio_pool_set_dry_time(pool, 200000);
+	assert_int_equal(sio_pool_take(pool, held, 80), 0);
+	assert_int_equal(sio_pool_take_one(pool, &handle), -ENOBUFS);
+	assert_int_equal(sio_pool_give(pool, held, 16), 0);
+	assert_int_equal(pthread_create(&thread, NULL, borrow_16, &b), 0);
+	sem_wait(&b.done);
+	/* so that the dry time's one theft is done, mostly */
+	assert_int_equal(sio_pool_take(pool, held, 16), 0);
+	assert_int_equal(sio_pool_give(pool, held, 16), 0);
+	sem_post(&b.go);
+	sem_wait(&b.done);
+	/* the first time mostly within the dry time */
+	until = sio_now_ns() + 10000000000u;
+	while (sio_pool_take_one(pool, held) != 0)
+		assert_true(sio_now_ns() < until);
+	assert_int_equal(sio_pool_give(pool, held, 1), 0);
+	assert_int_equal(sio_pool_give(pool, held + 16, 64), 0);
+	sem_post(&b.go);
+	pthread_join(thread, NULL);
+	unit_assert_all_free(pool, 80);
+	sio_pool_destroy(pool);
+}
+
 static void
 a_dry_pool_is_looked_at_again_after_the_dry_time(void **state)
 {
@@ -545,6 +670,10 @@ main(void)
 		cmocka_unit_test(stealing_reaches_the_last_block_of_idle_threads),
 		cmocka_unit_test(a_dry_pool_is_left_as_soon_as_somebody_gives),
 		cmocka_unit_test(a_thread_that_found_it_dry_goes_by_that_for_the_dry_time),
+		cmocka_unit_test(in_its_dry_time_a_thread_steals_once),
+		cmocka_unit_test(in_its_dry_time_a_thread_has_what_suffices_for_a_smaller_take),
+		cmocka_unit_test(
+			after_its_dry_time_a_thread_finds_what_another_has_though_nobody_gives),
 		cmocka_unit_test(a_dry_pool_is_looked_at_again_after_the_dry_time),
 		cmocka_unit_test(a_thread_that_ends_gives_its_shard_back),
 		cmocka_unit_test(threads_beyond_the_shards_work_from_the_depot),

@@ -35,7 +35,7 @@
 #define SLAB_OPS_SLOT (RTE_MEMPOOL_MAX_OPS_IDX - 1)
 
 /* Default of dry_us behind a cache; stealing takes some 10 us. */
-#define SLAB_DRY_US_CACHED 50
+#define SLAB_DRY_US_CACHED 100
 
 #define SLAB_MAGIC_FREE UINT64_C(0x4545524642414c53) /* "SLABFREE" */
 

@@ -152,9 +152,11 @@ SIO_API void sio_pool_destroy(struct sio_pool *pool);
 
 /**
  * How long a thread of this process that found too few free blocks in the pool goes by that,
- * corrected by what it gives and takes itself, though others have given since. By default not at
- * all: then a take looks again as soon as anybody has given, which may mean to follow another
- * thread's magazines block by block. To be called before other threads use the pool here.
+ * corrected by what it gives and takes itself, though others have given since. One take of that
+ * time may steal, if there were enough blocks for it; those after it have what this thread has.
+ * By default not at all: then a take looks again as soon as anybody has given, which may mean to
+ * follow another thread's magazines block by block. To be called before other threads use the pool
+ * here.
  *
  * @param us microseconds; 0: not at all
  */
@@ -168,7 +170,7 @@ SIO_API void sio_pool_set_dry_time(struct sio_pool *pool, uint32_t us);
  *
  * @param[out] handles the blocks; of those in the own shard the most recently given ones
  * @return 0; -ENOBUFS fewer than n are free, or some of them are in another operation's hand just
- *         now; -EINVAL n is larger than the pool; -ENOMEM this thread cannot be given a view of the
+ *         now, or the dry time is not over (sio_pool_set_dry_time()); -EINVAL n is larger than the pool; -ENOMEM this thread cannot be given a view of the
  *         pool: no memory, a forked child that cannot join (all member slots are taken), or
  *         attached to observe only (logged)
  */
