@@ -349,6 +349,22 @@ slabio_xdp_ready(struct slabio_xdp_ring *ring)
 	return RTE_MIN(ring->prod - ring->cons, ring->mask + 1);
 }
 
+/**
+ * Looks how far the kernel has read what we produce. An index that it cannot have, since it was not
+ * given so much, is not believed: the last good one stays.
+ */
+static __rte_always_inline void
+slabio_xdp_look_consumed(struct slabio_xdp_ring *ring)
+{
+	/* acquire: what the kernel has read may be written over */
+	uint32_t cons = atomic_load_explicit(ring->consumer, memory_order_acquire);
+	/* relaxed: written on this side alone; a burst under way has not published its entries */
+	uint32_t published = atomic_load_explicit(ring->producer, memory_order_relaxed);
+
+	if (published - cons <= ring->mask + 1)
+		ring->cons = cons;
+}
+
 /** How many entries are free for us to produce; asks the kernel only if fewer than wanted are. */
 static __rte_always_inline uint32_t
 slabio_xdp_room(struct slabio_xdp_ring *ring, uint32_t wanted)
@@ -356,8 +372,7 @@ slabio_xdp_room(struct slabio_xdp_ring *ring, uint32_t wanted)
 	uint32_t size = ring->mask + 1, used = ring->prod - ring->cons;
 
 	if (used > size || size - used < wanted) {
-		/* acquire: what the kernel has read may be written over */
-		ring->cons = atomic_load_explicit(ring->consumer, memory_order_acquire);
+		slabio_xdp_look_consumed(ring);
 		used = ring->prod - ring->cons;
 	}
 	return used > size ? 0 : size - used;

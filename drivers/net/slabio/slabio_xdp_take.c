@@ -219,7 +219,7 @@ slabio_xdp_rx_take(struct slabio_xdp_rx *rx, bool died)
 	/* acquire: what the last one wrote into entries is there */
 	rx->ring.cons = atomic_load_explicit(rx->ring.consumer, memory_order_acquire);
 	rx->fill.prod = atomic_load_explicit(rx->fill.producer, memory_order_acquire);
-	rx->fill.cons = atomic_load_explicit(rx->fill.consumer, memory_order_acquire);
+	slabio_xdp_look_consumed(&rx->fill);
 	if (died) {
 		give_up_packet(q);
 		settle_journal(rx);
@@ -324,7 +324,7 @@ slabio_xdp_tx_take(struct slabio_xdp_tx *tx, uint32_t who)
 		return false;
 	}
 	tx->ring.prod = atomic_load_explicit(tx->ring.producer, memory_order_acquire);
-	tx->ring.cons = atomic_load_explicit(tx->ring.consumer, memory_order_acquire);
+	slabio_xdp_look_consumed(&tx->ring);
 	tx->completion.cons = atomic_load_explicit(tx->completion.consumer, memory_order_acquire);
 	if (died) {
 		settle_written(tx);

@@ -110,8 +110,7 @@ slabio_xdp_tx_idle(struct slabio_xdp_tx *tx)
 static bool
 kernel_has_all(struct slabio_xdp_ring *ring)
 {
-	/* acquire: as everywhere that the kernel's index is read */
-	ring->cons = atomic_load_explicit(ring->consumer, memory_order_acquire);
+	slabio_xdp_look_consumed(ring);
 	return ring->cons == ring->prod;
 }
 
